@@ -1,0 +1,21 @@
+//! Who may do how much, and which peers may be reached.
+//!
+//! Knows no socket and no clock. Each file is one rule: [`peer_filter`], [`quota`], [`bandwidth`], [`rate_limit`].
+
+pub mod bandwidth;
+pub mod peer_filter;
+pub mod quota;
+pub mod rate_limit;
+
+/// What admission needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which peers may be reached.
+    pub peers: peer_filter::Settings,
+    /// How many allocations there may be.
+    pub quotas: quota::Settings,
+    /// How many bytes per second may be relayed.
+    pub bandwidth: bandwidth::Settings,
+    /// How many replies a client gets that has not authenticated.
+    pub unauthenticated_replies: rate_limit::Settings,
+}

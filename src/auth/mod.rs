@@ -1,0 +1,69 @@
+//! Long-term credentials (RFC 8489 §9.2): shared secrets with expiring usernames, and static users.
+//!
+//! Knows no socket and no clock: the time is an argument. Start at [`Authenticator`].
+
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// Seconds since 1970-01-01 00:00 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub u64);
+
+/// Bytes that must not be shown: no `Debug`, wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the bytes as they are.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// Lends the bytes to a computation. Never log them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What authentication needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// The realm of every challenge (RFC 8489 §14.9).
+    pub realm: String,
+    /// Secrets that time-limited credentials may be signed with; all are tried, the first one signs new ones.
+    pub shared_secrets: Vec<Secret>,
+    /// Users with a fixed password. A name found here is never read as a time-limited one.
+    pub static_users: Vec<StaticUser>,
+    /// Stands between expiry and user id in a time-limited username (coturn: `rest-api-separator`).
+    pub separator: char,
+    /// What the end of a credential means for a running allocation.
+    pub after_expiry: AfterExpiry,
+}
+
+/// A user with a fixed password.
+#[derive(Clone)]
+pub struct StaticUser {
+    /// The USERNAME that the client sends.
+    pub name: String,
+    /// What the long-term key is made from.
+    pub password: StaticPassword,
+}
+
+/// How a static user's password is stored.
+#[derive(Clone)]
+pub enum StaticPassword {
+    /// The password itself.
+    Plain(Secret),
+    /// MD5(username ":" realm ":" password), as `turnadmin -k` prints it.
+    Ha1([u8; 16]),
+}
+
+/// What the end of a credential means for an allocation that it opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterExpiry {
+    /// The allocation may be refreshed, but not for longer than this past the credential's end.
+    RefreshFor(Duration),
+    /// The allocation ends with the credential.
+    End,
+}

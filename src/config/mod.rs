@@ -1,0 +1,1 @@
+//! The configuration file: from text to each module's `Settings`.

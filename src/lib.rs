@@ -1,0 +1,30 @@
+//! A STUN/TURN server for public hosts.
+//!
+//! The tree is the architecture. Imports go downward only (`tests/layering.rs` holds us to it):
+//!
+//! ```text
+//! main -> cli -> config -> api, net -> turn -> auth, admission -> wire
+//! ```
+//!
+//! * [`wire`]: bytes to types and back; stateless.
+//! * [`auth`]: long-term credentials, from shared secrets and static users.
+//! * [`admission`]: who may do how much, and which peers may be reached.
+//! * [`turn`]: the relay itself, as a pure state machine: no socket, no clock, no thread.
+//! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
+//! * [`api`]: the HTTP interface that issues credentials and answers health checks.
+//! * [`config`]: the configuration file, from text to each module's `Settings`.
+//! * [`cli`]: one file per command.
+//!
+//! To follow a packet, start at [`turn::Server`]; its documentation gives the calling order.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod admission;
+pub mod api;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod net;
+pub mod turn;
+pub mod wire;

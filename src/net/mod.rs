@@ -1,0 +1,83 @@
+//! The I/O shell around the relay: workers, UDP, TCP, TLS, relay sockets.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the shell needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where clients are awaited.
+    pub listeners: Vec<Listener>,
+    /// The certificate of TLS listeners.
+    pub certificate: Option<Certificate>,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// Addresses that relayed transport addresses are taken from. The first of a family serves clients
+    /// that arrive at an address which is not listed.
+    pub relay_addresses: Vec<RelayAddress>,
+    /// Ports that relayed transport addresses are taken from.
+    pub relay_ports: RangeInclusive<u16>,
+    /// TCP and TLS connections, in total.
+    pub max_connections: usize,
+    /// TCP and TLS connections from one client address (IPv6: one /64).
+    pub max_connections_per_address: usize,
+    /// How long a connection without an allocation may stay silent.
+    pub idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// Receive buffer of a UDP listener, in bytes.
+    pub listener_receive_buffer: usize,
+    /// Receive buffer of a relay socket, in bytes.
+    pub relay_receive_buffer: usize,
+}
+
+/// One address at which clients are awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// How clients arrive.
+    pub transport: ListenerTransport,
+    /// Where. An unspecified address means every address of that family.
+    pub address: SocketAddr,
+}
+
+/// How clients arrive at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListenerTransport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A stream within TLS.
+    Tls,
+}
+
+/// Where the TLS certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Certificate {
+    /// PEM files: the certificate with its chain, and its private key.
+    Files {
+        /// The certificate, then its chain.
+        chain: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// The same as PEM text.
+    Pem {
+        /// The certificate, then its chain.
+        chain: String,
+        /// The private key.
+        key: String,
+    },
+}
+
+/// An address that relayed transport addresses are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// What relay sockets bind.
+    pub bind: IpAddr,
+    /// What clients and peers see, where a 1:1 NAT stands before the host.
+    pub external: Option<IpAddr>,
+}

@@ -1,0 +1,1 @@
+//! Bytes to types and back, on the `stun` and `turn` crates; stateless.
