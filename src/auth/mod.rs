@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+mod mint;
+
+pub use mint::{Minted, mint, password_for};
 use zeroize::Zeroizing;
 
 /// Seconds since 1970-01-01 00:00 UTC.

