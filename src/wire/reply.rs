@@ -1,0 +1,170 @@
+//! Building responses from the setters of `stun` and `turn::proto`.
+
+use std::net::SocketAddr;
+
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, AttrType};
+use stun::error_code::{ErrorCode, ErrorCodeAttribute};
+use stun::fingerprint::FINGERPRINT;
+use stun::integrity::MessageIntegrity;
+use stun::message::{
+    CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
+    METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH, METHOD_SEND,
+    MessageClass, MessageType, Setter,
+};
+use stun::uattrs::UnknownAttributes;
+use stun::xoraddr::XorMappedAddress;
+
+use super::{Message, Method};
+
+/// A response under construction. Attributes appear in the order in which they are added.
+pub struct Reply {
+    message: stun::message::Message,
+    fingerprint: bool,
+}
+
+impl Reply {
+    /// Begins a success response to `request`.
+    pub fn success(request: &Message<'_>) -> Self {
+        Self::begin(request, CLASS_SUCCESS_RESPONSE)
+    }
+
+    /// Begins an error response to `request`. A reason is cut at 127 characters (RFC 8489 §14.8).
+    pub fn error(request: &Message<'_>, code: ErrorCode, reason: &str) -> Self {
+        let reason: String = reason.chars().take(127).collect();
+        Self::begin(request, CLASS_ERROR_RESPONSE).with(&ErrorCodeAttribute {
+            code,
+            reason: reason.into_bytes(),
+        })
+    }
+
+    fn begin(request: &Message<'_>, class: MessageClass) -> Self {
+        let mut message = stun::message::Message::new();
+        message.transaction_id.0 = request.transaction_id().0;
+        message.set_type(MessageType::new(method(request.method()), class));
+        message.write_header();
+        Self {
+            message,
+            // A client that sends FINGERPRINT tells protocols apart by it (RFC 8489 §7).
+            fingerprint: request.has_fingerprint(),
+        }
+    }
+
+    /// Adds an attribute. Our own values are within the limits of every setter; one that is not is left out.
+    pub fn with(mut self, attribute: &dyn Setter) -> Self {
+        let added = attribute.add_to(&mut self.message);
+        debug_assert!(added.is_ok(), "{added:?}");
+        self
+    }
+
+    /// Adds an attribute by its bytes.
+    pub fn with_raw(mut self, typ: AttrType, value: &[u8]) -> Self {
+        self.message.add(typ, value);
+        self
+    }
+
+    /// Adds XOR-MAPPED-ADDRESS.
+    pub fn mapped(self, address: SocketAddr) -> Self {
+        self.with(&XorMappedAddress {
+            ip: address.ip(),
+            port: address.port(),
+        })
+    }
+
+    /// Adds REALM and NONCE: a challenge (RFC 8489 §9.2.4).
+    pub fn challenge(self, realm: &str, nonce: &str) -> Self {
+        self.with_raw(ATTR_REALM, realm.as_bytes())
+            .with_raw(ATTR_NONCE, nonce.as_bytes())
+    }
+
+    /// Adds SOFTWARE where there is one to tell.
+    pub fn software(self, software: Option<&str>) -> Self {
+        match software {
+            Some(text) => self.with_raw(ATTR_SOFTWARE, text.as_bytes()),
+            None => self,
+        }
+    }
+
+    /// Adds UNKNOWN-ATTRIBUTES.
+    pub fn unknown(self, types: Vec<AttrType>) -> Self {
+        self.with(&UnknownAttributes(types))
+    }
+
+    /// Ends the response with MESSAGE-INTEGRITY.
+    pub fn sign(self, key: &[u8]) -> Vec<u8> {
+        self.with(&MessageIntegrity(key.to_vec())).finish()
+    }
+
+    /// Ends the response, with a FINGERPRINT if the request had one.
+    pub fn finish(self) -> Vec<u8> {
+        let fingerprint = self.fingerprint;
+        let ended = if fingerprint {
+            self.with(&FINGERPRINT)
+        } else {
+            self
+        };
+        ended.message.raw
+    }
+}
+
+fn method(method: Method) -> stun::message::Method {
+    match method {
+        Method::Binding => METHOD_BINDING,
+        Method::Allocate => METHOD_ALLOCATE,
+        Method::Refresh => METHOD_REFRESH,
+        Method::Send => METHOD_SEND,
+        Method::Data => METHOD_DATA,
+        Method::CreatePermission => METHOD_CREATE_PERMISSION,
+        Method::ChannelBind => METHOD_CHANNEL_BIND,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stun::error_code::CODE_UNAUTHORIZED;
+
+    use super::*;
+    use crate::wire::integrity;
+
+    const REQUEST: [u8; 20] = [
+        0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+    ];
+
+    #[test]
+    fn a_binding_reply_for_ipv4_is_32_bytes() {
+        let request = Message::parse(&REQUEST).unwrap();
+        let reply = Reply::success(&request)
+            .mapped("192.0.2.1:5".parse().unwrap())
+            .finish();
+        assert_eq!(reply.len(), 32);
+        assert_eq!(reply[..2], [1, 1]);
+        assert_eq!(reply[8..20], REQUEST[8..]);
+    }
+
+    #[test]
+    fn a_signed_reply_verifies() {
+        let request = Message::parse(&REQUEST).unwrap();
+        let reply = Reply::error(&request, CODE_UNAUTHORIZED, "Unauthorized").sign(b"key");
+        assert!(integrity::verify(&Message::parse(&reply).unwrap(), b"key"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_answered_with_one() {
+        let mut with_fingerprint = stun::message::Message::new();
+        with_fingerprint.write(&REQUEST).unwrap();
+        FINGERPRINT.add_to(&mut with_fingerprint).unwrap();
+        let request = Message::parse(&with_fingerprint.raw).unwrap();
+        let reply = Reply::success(&request).finish();
+        assert!(Message::parse(&reply).unwrap().has_fingerprint());
+    }
+
+    #[test]
+    fn a_reason_is_cut_at_127_characters() {
+        let request = Message::parse(&REQUEST).unwrap();
+        let reply = Reply::error(&request, CODE_UNAUTHORIZED, &"ü".repeat(200)).finish();
+        let value = Message::parse(&reply)
+            .unwrap()
+            .get(stun::attributes::ATTR_ERROR_CODE)
+            .unwrap();
+        assert_eq!(value.len(), 4 + 2 * 127);
+    }
+}
