@@ -3,12 +3,13 @@
 //! Knows no socket and no clock. Each file is one rule: [`peer_filter`], [`quota`], [`bandwidth`], [`rate_limit`].
 
 pub mod bandwidth;
+mod client_network;
 pub mod peer_filter;
 pub mod quota;
 pub mod rate_limit;
 
 /// What admission needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Which peers may be reached.
     pub peers: peer_filter::Settings,

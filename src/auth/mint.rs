@@ -28,7 +28,7 @@ pub fn mint(
     ttl: Duration,
     now: UnixTime,
 ) -> Minted {
-    let expires = UnixTime(now.0.saturating_add(ttl.as_secs()));
+    let expires = now.saturating_add(ttl);
     let username = match user_id {
         Some(id) => format!("{}{separator}{id}", expires.0),
         None => expires.0.to_string(),

@@ -1,17 +1,32 @@
 //! Long-term credentials (RFC 8489 §9.2): shared secrets with expiring usernames, and static users.
 //!
-//! Knows no socket and no clock: the time is an argument. Start at [`Authenticator`].
+//! Knows no socket and no clock: the time is an argument. Start at [`Authenticator`]; how a name that
+//! carries its own expiry is read is in `time_limited.rs`, how one is made in `mint.rs`.
 
 use std::time::Duration;
 
+mod authenticator;
+mod key;
 mod mint;
+mod time_limited;
+mod upstream;
 
+pub use authenticator::{AuthError, Authenticator, Credential};
+pub use key::Key;
 pub use mint::{Minted, mint, password_for};
+pub use upstream::UpstreamHandler;
 use zeroize::Zeroizing;
 
 /// Seconds since 1970-01-01 00:00 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(pub u64);
+
+impl UnixTime {
+    /// This much later; what would overflow ends at the last second there is.
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+}
 
 /// Bytes that must not be shown: no `Debug`, wiped when dropped.
 #[derive(Clone)]
@@ -69,4 +84,39 @@ pub enum AfterExpiry {
     RefreshFor(Duration),
     /// The allocation ends with the credential.
     End,
+}
+
+impl AfterExpiry {
+    /// The last moment at which an allocation may live that a credential with this expiry opened.
+    pub fn allocation_end(self, expires: UnixTime) -> UnixTime {
+        match self {
+            Self::RefreshFor(past) => expires.saturating_add(past),
+            Self::End => expires,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allocation_outlives_its_credential_for_the_configured_time() {
+        let day = Duration::from_secs(86_400);
+        let expires = UnixTime(1_700_000_000);
+        assert_eq!(
+            AfterExpiry::RefreshFor(day).allocation_end(expires),
+            UnixTime(1_700_086_400)
+        );
+        assert_eq!(AfterExpiry::End.allocation_end(expires), expires);
+    }
+
+    #[test]
+    fn the_end_of_an_allocation_saturates() {
+        let for_ever = AfterExpiry::RefreshFor(Duration::MAX);
+        assert_eq!(
+            for_ever.allocation_end(UnixTime(1_700_000_000)),
+            UnixTime(u64::MAX)
+        );
+    }
 }
