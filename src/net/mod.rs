@@ -1,10 +1,29 @@
 //! The I/O shell around the relay: workers, UDP, TCP, TLS, relay sockets.
+//!
+//! Knows nothing of TURN but what [`crate::turn::Server`] tells it to do. [`start`] opens everything; each worker
+//! (`worker.rs`) is a thread with sockets, a relay and a tokio runtime of its own, and shares nothing with the others
+//! while it relays.
 
-use std::net::{IpAddr, SocketAddr};
+mod connections;
+mod event_log;
+mod listeners;
+mod relay_sockets;
+mod start;
+mod stream;
+mod stream_table;
+mod sys;
+mod tls;
+mod udp;
+mod worker;
+
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use crate::turn::RelayAddress;
+pub use start::{Running, StartError, start};
 
 /// What the shell needs to know.
 #[derive(Clone)]
@@ -73,15 +92,6 @@ pub enum Certificate {
     },
 }
 
-/// An address that relayed transport addresses are taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RelayAddress {
-    /// What relay sockets bind.
-    pub bind: IpAddr,
-    /// What clients and peers see, where a 1:1 NAT stands before the host.
-    pub external: Option<IpAddr>,
-}
-
 /// Everything that a running relay is made from.
 #[derive(Clone)]
 pub struct Relay {
@@ -95,36 +105,4 @@ pub struct Relay {
     pub admission: crate::admission::Settings,
     /// Whether logs show client addresses in full.
     pub log_full_addresses: bool,
-}
-
-/// A relay that serves clients until it is stopped or dropped.
-pub struct Running {
-    listeners: Vec<Listener>,
-}
-
-/// Why a relay could not start: one sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(String);
-
-/// Opens every listener and starts the workers; on an error nothing is left running.
-pub fn start(relay: Relay) -> Result<Running, StartError> {
-    Ok(Running {
-        listeners: relay.net.listeners,
-    })
-}
-
-impl Running {
-    /// The listeners with the ports that were opened (a configured port 0 is replaced).
-    pub fn listeners(&self) -> &[Listener] {
-        &self.listeners
-    }
-
-    /// Whether every worker serves: false once stopping has begun.
-    pub fn is_ready(&self) -> bool {
-        true
-    }
-
-    /// Ends every allocation and waits for the workers.
-    pub fn stop(self) {}
 }

@@ -1,8 +1,52 @@
-//! The relay: STUN and TURN as a pure state machine.
+//! The relay: STUN and TURN as a pure state machine (RFC 8489, RFC 8656).
 //!
-//! Holds no socket, clock, thread or ambient randomness. Start at [`Server`](self).
+//! Holds no socket, clock, thread or ambient randomness: packets and the time go in through `handle_*`, what the
+//! shell must do comes out of `poll_*`, and relayed data is answered with a route, so that the payload stays where it
+//! lies. Start at [`Server`], whose documentation gives the calling order; `method/` has one file per STUN method.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+mod allocation;
+mod channel;
+mod deadline;
+mod five_tuple;
+mod method;
+mod nonce;
+mod output;
+mod peer_policy;
+mod permission;
+mod reject;
+mod relayed_addresses;
+mod server;
+
+pub use allocation::{EndReason, Traffic};
+pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+pub use nonce::NonceKey;
+pub use output::{
+    AllocationEnded, AllocationOpened, Event, OpenError, OpenRelay, OpenedRelay, Output, Refused,
+    RelayId, ReservationToken, ToClient, ToPeer, Want,
+};
+pub use reject::{Loudness, Reject};
+pub use relayed_addresses::{Family, Parity, RelayAddress, RelayedAddresses};
+pub use server::{Counters, DropReason, FromClient, Parts, Server};
+
+use crate::auth::UnixTime;
+
+/// Permissions end this long after they were last installed (RFC 8656 §9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+/// Channel bindings end this long after they were last made (RFC 8656 §12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+/// A reserved port is held this long for its token (RFC 8656 §7.2).
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+
+/// The time, as the shell read it: once for deadlines and once for credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Never goes back.
+    pub instant: Instant,
+    /// What expiring usernames are compared with.
+    pub unix: UnixTime,
+}
 
 /// What the relay needs to know besides authentication and admission.
 #[derive(Clone, Debug)]
@@ -27,6 +71,22 @@ pub struct Settings {
     pub name_rule_in_reply: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            software: Some(concat!("uturn ", env!("CARGO_PKG_VERSION")).to_owned()),
+            default_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(3600),
+            nonce_lifetime: Duration::from_secs(3600),
+            channel_numbers: ChannelNumbers::Rfc8656,
+            channel_keeps_permission: true,
+            max_permissions: 128,
+            max_channels: 128,
+            name_rule_in_reply: false,
+        }
+    }
+}
+
 /// Which channel numbers a client may bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelNumbers {
@@ -34,4 +94,14 @@ pub enum ChannelNumbers {
     Rfc8656,
     /// 0x4000 to 0x7FFF, for clients of RFC 5766 such as coturn 4.6's `turnutils_uclient`.
     Rfc5766,
+}
+
+impl ChannelNumbers {
+    /// The highest number that may be bound.
+    fn last(self) -> u16 {
+        match self {
+            Self::Rfc8656 => 0x4FFF,
+            Self::Rfc5766 => 0x7FFF,
+        }
+    }
 }

@@ -29,7 +29,7 @@ const DATA_INDICATION: u16 = 0x0017;
 
 impl DataHeader {
     /// Bytes that precede the data.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         match self {
             Self::Channel(_) => channel_data::HEADER_LEN,
             Self::Indication { peer, .. } if peer.0.is_ipv4() => 20 + 12 + 4,
@@ -49,7 +49,7 @@ impl DataHeader {
     pub fn fits(&self, len: usize) -> bool {
         let around = match self {
             Self::Channel(_) => 0,
-            Self::Indication { .. } => self.len() - 20 + MAX_PADDING,
+            Self::Indication { .. } => self.size() - 20 + MAX_PADDING,
         };
         len + around <= usize::from(u16::MAX)
     }
@@ -58,8 +58,8 @@ impl DataHeader {
     ///
     /// `room` has at least [`MAX_HEADER`] bytes, and [`fits`](Self::fits) was asked for `len`.
     pub fn write_before(&self, room: &mut [u8], len: usize) -> usize {
-        debug_assert!(self.fits(len) && room.len() >= self.len());
-        let start = room.len() - self.len();
+        debug_assert!(self.fits(len) && room.len() >= self.size());
+        let start = room.len() - self.size();
         let out = &mut room[start..];
         match self {
             Self::Channel(number) => {

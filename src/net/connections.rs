@@ -1,0 +1,108 @@
+//! How many TCP and TLS connections there may be: in total, and from one client address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts the connections of all workers.
+pub(super) struct Connections {
+    max: usize,
+    max_per_address: usize,
+    /// One entry for each address that has a connection, so no more than `max`.
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One connection: gives its place back when dropped.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    address: IpAddr,
+}
+
+impl Connections {
+    pub(super) fn new(max: usize, max_per_address: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max,
+            max_per_address,
+            counts: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection from `client`; `None` if there is none.
+    pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        let address = network_of(client);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.total >= self.max || from_address >= self.max_per_address {
+            return None;
+        }
+        counts.total += 1;
+        counts.by_address.insert(address, from_address + 1);
+        Some(Place {
+            connections: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let counts = &self.connections.counts;
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What limits count: an IPv4 address, or the /64 of an IPv6 one, which is what one customer has.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => std::net::Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_limits_hold_and_places_come_back() {
+        let connections = Connections::new(3, 2);
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let first = connections.admit(ip(1)).unwrap();
+        let _second = connections.admit(ip(1)).unwrap();
+        assert!(connections.admit(ip(1)).is_none(), "two from one address");
+        let _third = connections.admit(ip(2)).unwrap();
+        assert!(connections.admit(ip(3)).is_none(), "three in total");
+        drop(first);
+        assert!(connections.admit(ip(3)).is_some());
+        assert_eq!(connections.counts.lock().unwrap().by_address.len(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one() {
+        let connections = Connections::new(9, 1);
+        let _place = connections.admit("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(
+            connections
+                .admit("2001:db8::2:1".parse().unwrap())
+                .is_none()
+        );
+        assert!(
+            connections
+                .admit("2001:db8:0:1::1".parse().unwrap())
+                .is_some()
+        );
+    }
+}

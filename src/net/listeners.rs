@@ -1,0 +1,95 @@
+//! Opening listening sockets: exclusively, once for every worker.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::start::StartError;
+use super::{Listener, ListenerTransport, Settings, sys};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The listening sockets of one worker.
+pub(super) struct Sockets {
+    pub(super) udp: Vec<UdpSocket>,
+    pub(super) streams: Vec<(Listener, TcpListener)>,
+}
+
+/// Opens each listener for each worker and returns them with the addresses that were bound.
+pub(super) fn open(settings: &Settings) -> Result<(Vec<Sockets>, Vec<Listener>), StartError> {
+    let mut workers: Vec<Sockets> = (0..settings.workers.get())
+        .map(|_| Sockets {
+            udp: Vec::new(),
+            streams: Vec::new(),
+        })
+        .collect();
+    let mut bound = Vec::new();
+    for listener in &settings.listeners {
+        let explain = |error| StartError::listen(listener, &error);
+        let address = claim(listener).map_err(explain)?;
+        let listener = Listener {
+            address,
+            ..*listener
+        };
+        for worker in &mut workers {
+            open_one(&listener, settings, worker).map_err(explain)?;
+        }
+        bound.push(listener);
+    }
+    Ok((workers, bound))
+}
+
+fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> io::Result<()> {
+    let socket = new_socket(listener)?;
+    socket.set_reuse_port(true)?;
+    let v6 = listener.address.is_ipv6();
+    if listener.transport == ListenerTransport::Udp {
+        sys::receive_buffer(socket.as_fd(), settings.listener_receive_buffer)?;
+        sys::fragment_freely(socket.as_fd(), v6)?;
+        if listener.address.ip().is_unspecified() {
+            // RFC 8489 §6.3.1: a response leaves from the address that the request was sent to.
+            sys::report_destination(socket.as_fd(), v6)?;
+        }
+        socket.bind(&listener.address.into())?;
+        worker.udp.push(socket.into());
+    } else {
+        socket.set_reuse_address(true)?;
+        socket.bind(&listener.address.into())?;
+        socket.listen(BACKLOG)?;
+        worker.streams.push((*listener, socket.into()));
+    }
+    Ok(())
+}
+
+/// Makes sure that nobody else has the port, and chooses one where it is 0.
+///
+/// The workers share their ports by SO_REUSEPORT, and so does any other process that sets it: coturn does. Two servers
+/// would then silently halve the traffic. A socket without that option cannot be bound to a port in use.
+fn claim(listener: &Listener) -> io::Result<SocketAddr> {
+    let socket = new_socket(listener)?;
+    if listener.transport != ListenerTransport::Udp {
+        // Connections of a server that has just ended do not stand in the way, a listening socket does.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&listener.address.into())?;
+    socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+}
+
+fn new_socket(listener: &Listener) -> io::Result<Socket> {
+    let (typ, protocol) = match listener.transport {
+        ListenerTransport::Udp => (Type::DGRAM, Protocol::UDP),
+        ListenerTransport::Tcp | ListenerTransport::Tls => (Type::STREAM, Protocol::TCP),
+    };
+    let domain = Domain::for_address(listener.address);
+    let socket = Socket::new(domain, typ.nonblocking(), Some(protocol))?;
+    if listener.address.is_ipv6() {
+        SockRef::from(&socket).set_only_v6(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,204 @@
+//! Relay sockets: one for each relayed transport address.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::{debug, warn};
+
+use super::sys;
+use super::sys::Epoll;
+use crate::turn::{
+    OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
+};
+
+/// Ports tried until one can be bound: other processes may hold some of the range.
+const ATTEMPTS: usize = 64;
+/// Ports that may be reserved at a time: each holds a socket for up to 30 s that nobody uses.
+const MAX_RESERVATIONS: usize = 1024;
+
+/// Ports reserved by EVEN-PORT (RFC 8656 §7.2), for whichever worker the token arrives at.
+#[derive(Default)]
+pub(super) struct Reservations(Mutex<HashMap<ReservationToken, RelaySocket>>);
+
+impl Reservations {
+    fn has_room(&self) -> bool {
+        self.lock().len() < MAX_RESERVATIONS
+    }
+
+    fn keep(&self, token: ReservationToken, socket: RelaySocket) {
+        self.lock().insert(token, socket);
+    }
+
+    fn take(&self, token: ReservationToken) -> Option<RelaySocket> {
+        self.lock().remove(&token)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReservationToken, RelaySocket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket whose port is given back when it is dropped.
+struct RelaySocket {
+    socket: UdpSocket,
+    bound: SocketAddr,
+    relayed: Arc<RelayedAddresses>,
+}
+
+impl Drop for RelaySocket {
+    fn drop(&mut self) {
+        self.relayed.release(self.bound.ip(), self.bound.port());
+    }
+}
+
+/// The relay sockets of one worker.
+pub(super) struct RelaySockets {
+    by_id: Vec<Option<RelaySocket>>,
+    epoll: Arc<Epoll>,
+    relayed: Arc<RelayedAddresses>,
+    reservations: Arc<Reservations>,
+    receive_buffer: usize,
+    rng: StdRng,
+}
+
+impl RelaySockets {
+    pub(super) fn new(
+        epoll: Arc<Epoll>,
+        relayed: Arc<RelayedAddresses>,
+        reservations: Arc<Reservations>,
+        receive_buffer: usize,
+        rng: StdRng,
+    ) -> Self {
+        Self {
+            by_id: Vec::new(),
+            epoll,
+            relayed,
+            reservations,
+            receive_buffer,
+            rng,
+        }
+    }
+
+    /// The socket of an open relay.
+    pub(super) fn get(&self, relay: RelayId) -> Option<&UdpSocket> {
+        let socket = self.by_id.get(relay.0 as usize)?.as_ref()?;
+        Some(&socket.socket)
+    }
+
+    /// Whether the relayed address is of IPv6.
+    pub(super) fn is_v6(&self, relay: RelayId) -> bool {
+        matches!(self.by_id.get(relay.0 as usize), Some(Some(socket)) if socket.bound.is_ipv6())
+    }
+
+    /// Opens a relay socket and waits for its data from here on.
+    pub(super) fn open(&mut self, wish: &OpenRelay) -> Result<OpenedRelay, OpenError> {
+        let socket = match wish.want {
+            Want::Any => self.bind(wish.near, Parity::Any)?.0,
+            Want::Even => self.bind(wish.near, Parity::Even)?.0,
+            Want::EvenAndReserve(token) => {
+                if !self.reservations.has_room() {
+                    return Err(OpenError::NoPort);
+                }
+                let (lower, higher) = self.bind(wish.near, Parity::EvenPair)?;
+                if let Some(higher) = higher {
+                    self.reservations.keep(token, higher);
+                }
+                lower
+            }
+            Want::Reserved(token) => self
+                .reservations
+                .take(token)
+                .ok_or(OpenError::NoReservation)?,
+        };
+        let opened = OpenedRelay {
+            bound: socket.bound,
+        };
+        self.epoll
+            .add(socket.socket.as_fd(), u64::from(wish.relay.0))
+            .map_err(|error| self.system("watch", socket.bound.ip(), &error))?;
+        let at = wish.relay.0 as usize;
+        if self.by_id.len() <= at {
+            self.by_id.resize_with(at + 1, || None);
+        }
+        self.by_id[at] = Some(socket);
+        Ok(opened)
+    }
+
+    /// Closes a relay socket; its port is free at once.
+    pub(super) fn close(&mut self, relay: RelayId) {
+        if let Some(place) = self.by_id.get_mut(relay.0 as usize) {
+            *place = None;
+        }
+    }
+
+    /// Gives up a reserved port.
+    pub(super) fn drop_reservation(&self, token: ReservationToken) {
+        drop(self.reservations.take(token));
+    }
+
+    /// Binds a random port of the range, and for a pair the next higher one too.
+    fn bind(
+        &mut self,
+        ip: IpAddr,
+        parity: Parity,
+    ) -> Result<(RelaySocket, Option<RelaySocket>), OpenError> {
+        for _ in 0..ATTEMPTS {
+            let random = self.rng.next_u32() as u16;
+            let port = self
+                .relayed
+                .claim(ip, parity, random)
+                .ok_or(OpenError::NoPort)?;
+            let lower = self.bind_port(ip, port);
+            let higher = match parity {
+                Parity::EvenPair => Some(self.bind_port(ip, port + 1)),
+                Parity::Any | Parity::Even => None,
+            };
+            match (lower, higher.transpose()) {
+                (Ok(lower), Ok(higher)) => return Ok((lower, higher)),
+                (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => {
+                    debug!(%ip, port, "relay port held by another process");
+                }
+                (Err(error), _) | (_, Err(error)) => return Err(self.system("open", ip, &error)),
+            }
+        }
+        Err(OpenError::NoPort)
+    }
+
+    /// Binds a claimed port; it is given back if that fails.
+    fn bind_port(&self, ip: IpAddr, port: u16) -> io::Result<RelaySocket> {
+        let bound = SocketAddr::new(ip, port);
+        self.new_socket(bound)
+            .inspect_err(|_| self.relayed.release(ip, port))
+            .map(|socket| RelaySocket {
+                socket,
+                bound,
+                relayed: Arc::clone(&self.relayed),
+            })
+    }
+
+    fn new_socket(&self, bound: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = Socket::new(
+            Domain::for_address(bound),
+            Type::DGRAM.nonblocking(),
+            Some(Protocol::UDP),
+        )?;
+        if bound.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        sys::receive_buffer(socket.as_fd(), self.receive_buffer)?;
+        sys::fragment_freely(socket.as_fd(), bound.is_ipv6())?;
+        socket.bind(&bound.into())?;
+        Ok(socket.into())
+    }
+
+    fn system(&self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
+        warn!(%ip, %error, "cannot {what} a relay socket");
+        OpenError::System
+    }
+}

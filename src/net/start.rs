@@ -1,0 +1,203 @@
+//! Starting and stopping: everything is opened first, then the workers run.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{SeedableRng, TryRng};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::connections::Connections;
+use super::event_log::EventLog;
+use super::relay_sockets::{RelaySockets, Reservations};
+use super::sys::Epoll;
+use super::worker::{StreamSettings, Worker};
+use super::{Listener, ListenerTransport, Relay, listeners, tls, worker};
+use crate::admission::bandwidth::{Total, TotalLease};
+use crate::admission::peer_filter::PeerFilter;
+use crate::admission::quota::Quotas;
+use crate::admission::rate_limit::ReplyLimiter;
+use crate::auth::Authenticator;
+use crate::turn::{NonceKey, Parts, RelayedAddresses, Server};
+
+/// Why a relay could not start: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+impl StartError {
+    pub(super) fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+
+    pub(super) fn listen(listener: &Listener, error: &io::Error) -> Self {
+        let (protocol, ss) = match listener.transport {
+            ListenerTransport::Udp => ("UDP", "-lnup"),
+            ListenerTransport::Tcp => ("TCP", "-lntp"),
+            ListenerTransport::Tls => ("TLS", "-lntp"),
+        };
+        let address = listener.address;
+        let help = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "; another process has the port (`ss {ss} sport = :{}` shows which)",
+                address.port()
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                "; this host has no such address (`ip address` lists them)".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+            }
+            _ => String::new(),
+        };
+        Self(format!(
+            "cannot listen for {protocol} on {address}: {error}{help}"
+        ))
+    }
+
+    fn system(what: &str, error: &impl std::fmt::Display) -> Self {
+        Self(format!("cannot {what}: {error}"))
+    }
+}
+
+/// A relay that serves clients until it is stopped or dropped.
+pub struct Running {
+    listeners: Vec<Listener>,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What all workers share.
+struct Shared {
+    auth: Arc<Authenticator>,
+    peers: Arc<PeerFilter>,
+    quotas: Arc<Quotas>,
+    total: Arc<Total>,
+    relayed: Arc<RelayedAddresses>,
+    reservations: Arc<Reservations>,
+    connections: Arc<Connections>,
+    nonce_key: NonceKey,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Opens every listener and starts the workers; on an error nothing is left running.
+pub fn start(relay: Relay) -> Result<Running, StartError> {
+    let tls = relay
+        .net
+        .certificate
+        .as_ref()
+        .map(tls::acceptor)
+        .transpose()?;
+    let (sockets, listeners) = listeners::open(&relay.net)?;
+    let shared = Shared {
+        auth: Arc::new(Authenticator::new(relay.auth.clone())),
+        peers: Arc::new(PeerFilter::new(&relay.admission.peers)),
+        quotas: Quotas::new(relay.admission.quotas.clone(), &relay.admission.bandwidth),
+        total: Total::new(&relay.admission.bandwidth),
+        relayed: Arc::new(RelayedAddresses::new(
+            &relay.net.relay_addresses,
+            relay.net.relay_ports.clone(),
+        )),
+        reservations: Arc::default(),
+        connections: Connections::new(
+            relay.net.max_connections,
+            relay.net.max_connections_per_address,
+        ),
+        nonce_key: NonceKey::new(random()?),
+        tls,
+    };
+    let (stop, stopping) = watch::channel(false);
+    let mut running = Running {
+        listeners,
+        stop,
+        workers: Vec::new(),
+    };
+    for (number, sockets) in sockets.into_iter().enumerate() {
+        let worker = new_worker(&relay, &shared, &sockets.udp)?;
+        let streams = StreamSettings {
+            connections: Arc::clone(&shared.connections),
+            tls: shared.tls.clone(),
+            idle_timeout: relay.net.idle_timeout,
+            handshake_timeout: relay.net.handshake_timeout,
+        };
+        let stopping = stopping.clone();
+        let runtime =
+            worker::runtime().map_err(|error| StartError::system("start an event loop", &error))?;
+        let thread = thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || worker::run(runtime, worker, sockets, streams, stopping))
+            .map_err(|error| StartError::system("start a worker thread", &error))?;
+        running.workers.push(thread);
+    }
+    Ok(running)
+}
+
+fn new_worker(
+    relay: &Relay,
+    shared: &Shared,
+    udp: &[std::net::UdpSocket],
+) -> Result<Worker, StartError> {
+    let epoll = Epoll::new().map_err(|error| StartError::system("make an epoll set", &error))?;
+    let epoll = Arc::new(epoll);
+    let now = Instant::now();
+    let limit = &relay.admission.unauthenticated_replies;
+    let server = Server::new(Parts {
+        settings: relay.turn.clone(),
+        auth: Arc::clone(&shared.auth),
+        peers: Arc::clone(&shared.peers),
+        quotas: Arc::clone(&shared.quotas),
+        bandwidth: relay.admission.bandwidth.clone(),
+        total_bandwidth: TotalLease::new(Arc::clone(&shared.total)),
+        reply_limiter: ReplyLimiter::new(limit, u64::from_le_bytes(random()?)),
+        relayed: Arc::clone(&shared.relayed),
+        nonce_key: shared.nonce_key.clone(),
+        seed: random()?,
+    });
+    let relays = RelaySockets::new(
+        Arc::clone(&epoll),
+        Arc::clone(&shared.relayed),
+        Arc::clone(&shared.reservations),
+        relay.net.relay_receive_buffer,
+        StdRng::from_seed(random()?),
+    );
+    let log = EventLog::new(relay.log_full_addresses, now);
+    Worker::new(server, udp, relays, epoll, log)
+        .map_err(|error| StartError::system("use a listening socket", &error))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| StartError::system("get random numbers from the system", &error))?;
+    Ok(bytes)
+}
+
+impl Running {
+    /// The listeners with the ports that were opened (a configured port 0 is replaced).
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Whether every worker serves: false once stopping has begun.
+    pub fn is_ready(&self) -> bool {
+        !*self.stop.borrow() && !self.workers.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Ends every allocation and waits for the workers.
+    pub fn stop(self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a worker thread had failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! TCP and TLS: accepting connections, and one task for each.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::connections::Place;
+use super::worker::{StreamSettings, Worker, read_with_scratch, stream_link};
+use super::{Listener, ListenerTransport};
+use crate::turn::{ClientAddr, FiveTuple, Flow, Transport};
+use crate::wire::stream::MAX_FRAME;
+use crate::wire::{Kind, classify};
+
+/// How long what waits may take to be written once the client has closed its side.
+const LINGER: Duration = Duration::from_secs(5);
+/// Pause after the system refused a connection, say for want of descriptors: the listener stays readable meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Buffers above this size are given back when they are empty.
+const KEEP: usize = 16 * 1024;
+
+/// Accepts connections for as long as the worker runs.
+pub(super) async fn accept(
+    worker: Rc<RefCell<Worker>>,
+    listener: Listener,
+    socket: std::net::TcpListener,
+    settings: StreamSettings,
+) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return warn!(%error, "cannot accept connections"),
+    };
+    loop {
+        let (stream, client) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Without a place it is closed at once.
+        let Some(place) = settings.connections.admit(client.ip()) else {
+            debug!("connection refused: limit reached");
+            continue;
+        };
+        let (worker, settings) = (Rc::clone(&worker), settings.clone());
+        spawn_local(async move {
+            let ended = serve_connection(worker, listener, stream, client, &settings).await;
+            if let Err(error) = ended {
+                debug!(%error, transport = ?listener.transport, "connection ended");
+            }
+            hold(place);
+        });
+    }
+}
+
+/// Keeps a connection's place until here.
+fn hold(_place: Place) {}
+
+async fn serve_connection(
+    worker: Rc<RefCell<Worker>>,
+    listener: Listener,
+    stream: TcpStream,
+    client: SocketAddr,
+    settings: &StreamSettings,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut five_tuple = FiveTuple {
+        transport: Transport::Tcp,
+        client: ClientAddr(client),
+        server: stream.local_addr()?,
+    };
+    match (&settings.tls, listener.transport) {
+        (Some(acceptor), ListenerTransport::Tls) => {
+            five_tuple.transport = Transport::Tls;
+            let accepted = timeout(settings.handshake_timeout, acceptor.accept(stream)).await;
+            let stream = accepted.map_err(|_| io::Error::other("TLS handshake timed out"))??;
+            Connection::new(worker, five_tuple, settings)
+                .serve(stream)
+                .await
+        }
+        _ => {
+            Connection::new(worker, five_tuple, settings)
+                .serve(stream)
+                .await
+        }
+    }
+}
+
+/// One connection of a client, from its first message to its last.
+struct Connection {
+    worker: Rc<RefCell<Worker>>,
+    flow: Flow,
+    place: usize,
+    writable: Arc<Notify>,
+    /// Set once nothing more will be read.
+    closing: Cell<bool>,
+    idle_timeout: Duration,
+}
+
+/// What has been read of a connection and not handled.
+struct Reading {
+    /// The beginning of a message.
+    partial: Vec<u8>,
+    /// When the last message was whole.
+    last_message: Instant,
+    /// Whether there ever was an allocation.
+    has_allocated: bool,
+}
+
+impl Connection {
+    fn new(worker: Rc<RefCell<Worker>>, five_tuple: FiveTuple, settings: &StreamSettings) -> Self {
+        let (place, writable) = worker.borrow_mut().streams.insert();
+        Self {
+            worker,
+            flow: Flow {
+                five_tuple,
+                link: stream_link(place),
+            },
+            place,
+            writable,
+            closing: Cell::new(false),
+            idle_timeout: settings.idle_timeout,
+        }
+    }
+
+    /// Reads and writes until either side has ended; what waits is still written when the client has closed.
+    async fn serve<S: AsyncRead + AsyncWrite>(self, stream: S) -> io::Result<()> {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut writing = pin!(self.write(writer));
+        let read = tokio::select! {
+            written = &mut writing => return written,
+            read = self.read(reader) => read,
+        };
+        self.worker.borrow_mut().handle_disconnected(self.flow);
+        self.closing.set(true);
+        self.writable.notify_one();
+        let _ = timeout(LINGER, writing).await;
+        read
+    }
+
+    async fn read<S: AsyncRead>(&self, reader: ReadHalf<S>) -> io::Result<()> {
+        let mut reader = pin!(reader);
+        let mut reading = Reading {
+            partial: Vec::new(),
+            last_message: Instant::now(),
+            has_allocated: false,
+        };
+        loop {
+            let idle = reading.last_message + self.idle_timeout;
+            tokio::select! {
+                more = read_with_scratch(&self.worker, |context, worker, scratch| {
+                    self.poll_read(context, worker, scratch, reader.as_mut(), &mut reading)
+                }) => if !more? {
+                    return Ok(());
+                },
+                () = sleep_until(idle) => self.check_idle(&mut reading)?,
+            }
+        }
+    }
+
+    /// Reads once and handles every whole message; `false` at the end of the stream.
+    fn poll_read<R: AsyncRead>(
+        &self,
+        context: &mut Context<'_>,
+        worker: &mut Worker,
+        scratch: &mut [u8],
+        reader: Pin<&mut R>,
+        reading: &mut Reading,
+    ) -> Poll<io::Result<bool>> {
+        let mut buffer = ReadBuf::new(scratch);
+        match reader.poll_read(context, &mut buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(())) => {}
+        }
+        Poll::Ready(self.handle(worker, buffer.filled(), reading).map(|()| true))
+    }
+
+    fn handle(
+        &self,
+        worker: &mut Worker,
+        received: &[u8],
+        reading: &mut Reading,
+    ) -> io::Result<()> {
+        let garbage = || io::Error::other("neither STUN nor ChannelData");
+        if reading.partial.is_empty() {
+            self.check_first_byte(received, reading)?;
+            let handled = worker
+                .handle_stream(self.flow, received)
+                .ok_or_else(garbage)?;
+            reading.handled(handled);
+            reading.partial.extend_from_slice(&received[handled..]);
+        } else {
+            reading.partial.extend_from_slice(received);
+            let handled = worker
+                .handle_stream(self.flow, &reading.partial)
+                .ok_or_else(garbage)?;
+            reading.handled(handled);
+            reading.partial.drain(..handled);
+            if reading.partial.is_empty() && reading.partial.capacity() > KEEP {
+                reading.partial = Vec::new();
+            }
+        }
+        debug_assert!(reading.partial.len() < MAX_FRAME);
+        reading.has_allocated |= worker.server.has_allocation(&self.flow.five_tuple);
+        Ok(())
+    }
+
+    /// Gives up a connection that begins with ChannelData: HTTP does, as `G` and `P` are such bytes.
+    fn check_first_byte(&self, received: &[u8], reading: &Reading) -> io::Result<()> {
+        if !reading.has_allocated && classify(received) == Some(Kind::ChannelData) {
+            return Err(io::Error::other("does not begin with STUN"));
+        }
+        Ok(())
+    }
+
+    /// A connection may be silent while it has an allocation, and for a while besides.
+    fn check_idle(&self, reading: &mut Reading) -> io::Result<()> {
+        if self
+            .worker
+            .borrow()
+            .server
+            .has_allocation(&self.flow.five_tuple)
+        {
+            reading.last_message = Instant::now();
+            return Ok(());
+        }
+        Err(io::Error::other("no allocation, and silent for too long"))
+    }
+
+    async fn write<S: AsyncWrite>(&self, writer: WriteHalf<S>) -> io::Result<()> {
+        let mut writer = pin!(writer);
+        let mut buffer = Vec::new();
+        loop {
+            let taken = self
+                .worker
+                .borrow_mut()
+                .streams
+                .take(self.place, &mut buffer);
+            if taken.is_err() {
+                return Err(io::Error::other("the client does not read"));
+            }
+            if buffer.is_empty() {
+                if self.closing.get() {
+                    return writer.shutdown().await;
+                }
+                buffer.shrink_to(KEEP);
+                self.writable.notified().await;
+            } else {
+                writer.write_all(&buffer).await?;
+                writer.flush().await?;
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn handled(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.last_message = Instant::now();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Not while the worker is borrowed: a task is dropped either by itself or with the whole event loop.
+        let mut worker = self.worker.borrow_mut();
+        worker.handle_disconnected(self.flow);
+        worker.streams.remove(self.place);
+    }
+}

@@ -1,0 +1,198 @@
+//! Receiving many datagrams in one call.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::address::RawAddress;
+
+/// Room before each datagram, for a header to be written before its data.
+const HEADROOM: usize = 64;
+/// The largest UDP payload, rounded up.
+const PAYLOAD: usize = 65_536;
+/// Room behind it, for padding.
+const TAILROOM: usize = 64;
+const SLOT: usize = HEADROOM + PAYLOAD + TAILROOM;
+
+/// Ancillary data of one datagram: room for one IPv4 or IPv6 destination.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
+/// Buffers for a batch of datagrams, each with room before and behind it.
+///
+/// A datagram is received into a slot and stays there until it has been sent on.
+pub(crate) struct Arena {
+    bytes: Box<[u8]>,
+    names: Box<[RawAddress]>,
+    controls: Box<[Control]>,
+    iovecs: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+// SAFETY: the raw pointers in `iovecs` and `headers` lead into the boxes beside them, which move with the arena
+// without moving their contents, and are only used through `&mut self`.
+unsafe impl Send for Arena {}
+
+/// A datagram in a slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    /// Who sent it.
+    pub(crate) source: SocketAddr,
+    /// The local address that it was sent to, where the socket was asked to report it.
+    pub(crate) destination: Option<IpAddr>,
+    /// Where it lies in [`Arena::bytes`].
+    pub(crate) range: Range<usize>,
+}
+
+impl Arena {
+    /// Makes `slots` slots.
+    pub(crate) fn new(slots: usize) -> Self {
+        let mut arena = Self {
+            bytes: vec![0; slots * SLOT].into_boxed_slice(),
+            names: vec![RawAddress::zeroed(); slots].into_boxed_slice(),
+            controls: vec![Control([0; 64]); slots].into_boxed_slice(),
+            // SAFETY: both are plain integers and pointers, for which all zeroes is a value.
+            iovecs: vec![unsafe { zeroed::<libc::iovec>() }; slots].into_boxed_slice(),
+            // SAFETY: as above.
+            headers: vec![unsafe { zeroed::<libc::mmsghdr>() }; slots].into_boxed_slice(),
+        };
+        let base = arena.bytes.as_mut_ptr();
+        for slot in 0..slots {
+            arena.iovecs[slot] = libc::iovec {
+                // SAFETY: `slot * SLOT + HEADROOM` is within the allocation of `slots * SLOT` bytes.
+                iov_base: unsafe { base.add(slot * SLOT + HEADROOM) }.cast(),
+                iov_len: PAYLOAD,
+            };
+            let header = &mut arena.headers[slot].msg_hdr;
+            header.msg_name = (&raw mut arena.names[slot]).cast();
+            header.msg_iov = &raw mut arena.iovecs[slot];
+            header.msg_iovlen = 1;
+            header.msg_control = (&raw mut arena.controls[slot]).cast();
+        }
+        arena
+    }
+
+    /// Receives into the slots `slots`, without waiting, and returns how many were filled.
+    ///
+    /// Fewer than asked for means that the socket has been emptied.
+    pub(crate) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        slots: Range<usize>,
+    ) -> io::Result<usize> {
+        let headers = &mut self.headers[slots];
+        for header in headers.iter_mut() {
+            header.msg_hdr.msg_namelen = RawAddress::LEN;
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        // SAFETY: each header points to a name, an iovec and a control buffer of its own, of the lengths it says, which
+        // live as long as `self` and are not borrowed elsewhere, as `self` is borrowed mutably.
+        let n = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                headers.len() as libc::c_uint,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(n as usize)
+    }
+
+    /// Describes the datagram in a slot that was filled; `None` if it was cut or its sender cannot be told.
+    pub(crate) fn received(&self, slot: usize) -> Option<Received> {
+        let header = &self.headers[slot];
+        if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
+        }
+        let start = slot * SLOT + HEADROOM;
+        Some(Received {
+            source: self.names[slot].get()?,
+            destination: destination(&header.msg_hdr),
+            range: start..start + header.msg_len as usize,
+        })
+    }
+
+    /// All slots, one behind the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same, to write headers and padding around the data.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+/// The destination in a header's ancillary data.
+fn destination(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the header was filled by `recvmmsg`, so `msg_controllen` bytes at `msg_control` are well-formed ancillary
+    // data; `CMSG_FIRSTHDR` checks that a header fits, and the kernel writes no cut `in_pktinfo` without MSG_CTRUNC.
+    unsafe {
+        let first = libc::CMSG_FIRSTHDR(header);
+        if first.is_null() || header.msg_flags & libc::MSG_CTRUNC != 0 {
+            return None;
+        }
+        match ((*first).cmsg_level, (*first).cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                let info: libc::in_pktinfo =
+                    std::ptr::read_unaligned(libc::CMSG_DATA(first).cast());
+                Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let info: libc::in6_pktinfo =
+                    std::ptr::read_unaligned(libc::CMSG_DATA(first).cast());
+                Some(IpAddr::from(info.ipi6_addr.s6_addr))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn datagrams_arrive_whole_and_in_order() {
+        let to = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let large = vec![7; 65_507];
+        for payload in [&b"one"[..], b"", &large] {
+            from.send_to(payload, to.local_addr().unwrap()).unwrap();
+        }
+        let mut arena = Arena::new(4);
+        assert_eq!(arena.receive(to.as_fd(), 1..4).unwrap(), 3);
+        for (slot, expected) in [(1, &b"one"[..]), (2, b""), (3, &large)] {
+            let received = arena.received(slot).unwrap();
+            assert_eq!(received.source, from.local_addr().unwrap());
+            assert_eq!(&arena.bytes()[received.range], expected);
+        }
+        let error = arena.receive(to.as_fd(), 0..4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_destination_is_reported_where_asked_for() {
+        for (any, address) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+            let to = UdpSocket::bind(any).unwrap();
+            super::super::report_destination(to.as_fd(), any.starts_with('[')).unwrap();
+            let address: IpAddr = address.parse().unwrap();
+            let from = UdpSocket::bind((address, 0)).unwrap();
+            let port = to.local_addr().unwrap().port();
+            from.send_to(b"x", (address, port)).unwrap();
+            let mut arena = Arena::new(1);
+            arena.receive(to.as_fd(), 0..1).unwrap();
+            assert_eq!(arena.received(0).unwrap().destination, Some(address));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! A UDP listener of one worker.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use super::sys::{Datagram, Received};
+use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+
+/// A listening socket and what is about to be sent from it.
+pub(super) struct UdpListener {
+    pub(super) socket: UdpSocket,
+    /// What is about to be sent, as ranges of the worker's arena.
+    pub(super) outgoing: Vec<Datagram>,
+    local: SocketAddr,
+    link: LinkId,
+}
+
+impl UdpListener {
+    pub(super) fn new(socket: UdpSocket, link: LinkId) -> io::Result<Self> {
+        Ok(Self {
+            local: socket.local_addr()?,
+            outgoing: Vec::new(),
+            socket,
+            link,
+        })
+    }
+
+    /// Who sent a datagram, and by which address of ours.
+    pub(super) fn flow_of(&self, received: &Received) -> Flow {
+        let ip = received.destination.unwrap_or(self.local.ip());
+        Flow {
+            five_tuple: FiveTuple {
+                transport: Transport::Udp,
+                client: ClientAddr(received.source),
+                server: SocketAddr::new(ip, self.local.port()),
+            },
+            link: self.link,
+        }
+    }
+
+    /// A datagram for a client: from the address that it sent to, where the socket is bound to all.
+    pub(super) fn datagram(&self, flow: &Flow, range: std::ops::Range<usize>) -> Datagram {
+        let any = self.local.ip().is_unspecified();
+        Datagram {
+            range,
+            to: flow.five_tuple.client.0,
+            from: any.then_some(flow.five_tuple.server.ip()),
+        }
+    }
+}

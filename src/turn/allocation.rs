@@ -1,0 +1,126 @@
+//! One allocation: a relayed transport address that a client holds for a while (RFC 8656 §3.2, §7).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::channel::Channels;
+use super::five_tuple::Flow;
+use super::output::ReservationToken;
+use super::permission::Permissions;
+use crate::admission::bandwidth::Meter;
+use crate::admission::quota::Admitted;
+use crate::auth::Key;
+use crate::wire::{PeerAddr, TransactionId};
+
+/// What one allocation moved, or a whole server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams sent to peers.
+    pub packets_to_peer: u64,
+    /// Their application data.
+    pub bytes_to_peer: u64,
+    /// Datagrams from peers sent to the client.
+    pub packets_to_client: u64,
+    /// Their application data.
+    pub bytes_to_client: u64,
+    /// Data not relayed, in either direction.
+    pub dropped: u64,
+}
+
+/// Why an allocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client asked for it.
+    Deleted,
+    /// It was not refreshed in time.
+    Expired,
+    /// Its credential ended, and with it the time that it may be refreshed for.
+    CredentialEnded,
+    /// The client's connection closed.
+    Disconnected,
+    /// The server stops.
+    ServerStopped,
+}
+
+impl EndReason {
+    /// A word for logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted by the client",
+            Self::Expired => "not refreshed",
+            Self::CredentialEnded => "credential ended",
+            Self::Disconnected => "connection closed",
+            Self::ServerStopped => "server stopped",
+        }
+    }
+}
+
+/// Who an allocation belongs to.
+pub(super) struct Owner {
+    /// The USERNAME that every later request must carry (RFC 8656 §5).
+    pub(super) username: String,
+    /// What quotas and logs know the user by.
+    pub(super) user_id: String,
+    /// Verifies the requests and signs the responses.
+    pub(super) key: Key,
+    /// The last moment that it may be refreshed to, where the credential expires.
+    pub(super) end: Option<Instant>,
+    /// Its share of the quotas.
+    pub(super) admitted: Admitted,
+}
+
+/// What the Allocate asked for and got: enough to answer a retransmission alike.
+pub(super) struct Opening {
+    pub(super) transaction_id: TransactionId,
+    pub(super) lifetime: Duration,
+    pub(super) reserved: Option<ReservationToken>,
+}
+
+/// One allocation.
+pub(super) struct Allocation {
+    pub(super) serial: u64,
+    pub(super) flow: Flow,
+    pub(super) owner: Owner,
+    pub(super) opening: Opening,
+    /// What its relay socket is bound to.
+    pub(super) bound: SocketAddr,
+    /// What clients and peers know it by.
+    pub(super) relayed: SocketAddr,
+    pub(super) opened_at: Instant,
+    pub(super) expires: Instant,
+    pub(super) permissions: Permissions,
+    pub(super) channels: Channels,
+    pub(super) meter: Meter,
+    pub(super) traffic: Traffic,
+}
+
+impl Allocation {
+    /// Whether data may pass between the client and `peer`.
+    pub(super) fn permits(&self, peer: PeerAddr, now: Instant, channel_keeps: bool) -> bool {
+        self.permissions.is_live(peer.ip(), now)
+            || channel_keeps && self.channels.reaches(peer.ip(), now)
+    }
+
+    /// Whether its time has passed, although the deadline may not have been handled yet.
+    pub(super) fn has_ended(&self, now: Instant) -> bool {
+        self.expires <= now
+    }
+
+    /// Sets the time to expiry to `lifetime`, or less where the credential ends before, and returns it.
+    pub(super) fn renew(&mut self, lifetime: Duration, now: Instant) -> Duration {
+        let granted = within(lifetime, self.owner.end, now);
+        self.expires = now + granted;
+        granted
+    }
+}
+
+/// `lifetime`, cut where `end` comes before it. LIFETIME counts whole seconds, and 0 would mean deletion.
+pub(super) fn within(lifetime: Duration, end: Option<Instant>, now: Instant) -> Duration {
+    match end {
+        None => lifetime,
+        Some(end) => {
+            let left = end.saturating_duration_since(now).as_secs().max(1);
+            lifetime.min(Duration::from_secs(left))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who a client is to the server (RFC 8656 §3.2).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// The transport address of a client. Never mixes with a peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAddr(pub SocketAddr);
+
+impl ClientAddr {
+    /// Its IP address.
+    pub fn ip(&self) -> IpAddr {
+        self.0.ip()
+    }
+}
+
+impl fmt::Display for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A stream within TLS.
+    Tls,
+}
+
+impl Transport {
+    /// Whether messages follow each other on a stream: ChannelData is padded there.
+    pub fn is_stream(self) -> bool {
+        self != Self::Udp
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        })
+    }
+}
+
+/// What an allocation belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FiveTuple {
+    /// Between client and server.
+    pub transport: Transport,
+    /// The client, as the server sees it.
+    pub client: ClientAddr,
+    /// The server's address that the client sends to.
+    pub server: SocketAddr,
+}
+
+/// The shell's name for the socket or connection that reaches a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(pub u32);
+
+/// A five-tuple and the way to reach its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Who.
+    pub five_tuple: FiveTuple,
+    /// How.
+    pub link: LinkId,
+}

@@ -1,0 +1,12 @@
+//! One file per STUN method, with its steps in the RFC's order.
+
+mod allocate;
+mod binding;
+mod channel_bind;
+mod create_permission;
+mod data;
+mod refresh;
+mod send;
+
+pub(super) use allocate::PendingAllocate;
+pub(super) use binding::unknown_attributes;

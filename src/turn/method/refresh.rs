@@ -1,0 +1,48 @@
+//! Refresh (RFC 8656 §8).
+
+use std::time::Duration;
+
+use turn::proto::lifetime::Lifetime;
+
+use super::allocate::{requested_family, required};
+use crate::turn::Now;
+use crate::turn::allocation::EndReason;
+use crate::turn::output::RelayId;
+use crate::turn::reject::Reject;
+use crate::turn::relayed_addresses::Family;
+use crate::turn::server::Server;
+use crate::wire::Message;
+use crate::wire::reply::Reply;
+
+impl Server {
+    /// Renews an allocation, or deletes it when LIFETIME is 0.
+    pub(in crate::turn) fn refresh(
+        &mut self,
+        relay: RelayId,
+        request: &Message<'_>,
+        now: Now,
+    ) -> Result<Reply, Reject> {
+        let decoded = request.to_stun();
+        let delete = required::<Lifetime>(&decoded).is_ok_and(|l| l.0 == Duration::ZERO);
+        let lifetime = self.granted_lifetime(&decoded)?;
+        let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
+        // RFC 8656 §8.2: the family must be one that the allocation has.
+        if let Some(family) = requested_family(request)
+            && family != Ok(Family::of(allocation.bound.ip()))
+        {
+            return Err(Reject::FamilyMismatch);
+        }
+        let granted = if delete {
+            Duration::ZERO
+        } else {
+            allocation.renew(lifetime, now.instant)
+        };
+        let reply = Reply::success(request)
+            .with(&Lifetime(granted))
+            .software(self.settings.software.as_deref());
+        if delete {
+            self.end(relay, EndReason::Deleted, now.instant);
+        }
+        Ok(reply)
+    }
+}

@@ -1,0 +1,129 @@
+//! From the client to a peer: Send indications (RFC 8656 §11.1) and ChannelData (§12.5).
+
+use std::ops::Range;
+
+use stun::attributes::{ATTR_DATA, ATTR_DONT_FRAGMENT};
+
+use crate::admission::bandwidth::Direction;
+use crate::turn::Now;
+use crate::turn::five_tuple::Flow;
+use crate::turn::output::{RelayId, ToPeer};
+use crate::turn::server::{DropReason, Server};
+use crate::wire::{ChannelNumber, Message, PeerAddr, channel_data};
+
+/// One datagram that a client wants sent.
+struct Outgoing {
+    peer: PeerAddr,
+    payload: Range<usize>,
+    dont_fragment: bool,
+}
+
+impl Server {
+    /// Routes a Send indication. Whatever is wrong with it, there is no answer.
+    pub(in crate::turn) fn send_indication(
+        &mut self,
+        flow: &Flow,
+        message: &Message<'_>,
+        now: Now,
+    ) -> Result<ToPeer, DropReason> {
+        let relay = self
+            .relay_of(&flow.five_tuple)
+            .ok_or(DropReason::NoAllocation)?;
+        if message.has_unknown() {
+            return Err(DropReason::Malformed);
+        }
+        let peer = Self::only_peer(message).map_err(|_| DropReason::Malformed)?;
+        let data = message.get(ATTR_DATA).ok_or(DropReason::Malformed)?;
+        let start = data.as_ptr() as usize - message.bytes().as_ptr() as usize;
+        let outgoing = Outgoing {
+            peer,
+            payload: start..start + data.len(),
+            dont_fragment: message.contains(ATTR_DONT_FRAGMENT),
+        };
+        self.route_to_peer(relay, outgoing, now)
+    }
+
+    /// Routes ChannelData.
+    pub(in crate::turn) fn channel_data(
+        &mut self,
+        flow: &Flow,
+        packet: &[u8],
+        now: Now,
+    ) -> Result<ToPeer, DropReason> {
+        let (number, payload) = channel_data::parse(packet).ok_or(DropReason::Malformed)?;
+        let relay = self
+            .relay_of(&flow.five_tuple)
+            .ok_or(DropReason::NoAllocation)?;
+        let peer = self
+            .bound_peer(relay, number, now)
+            .ok_or(DropReason::NoChannel)?;
+        let outgoing = Outgoing {
+            peer,
+            payload,
+            dont_fragment: false,
+        };
+        self.route_to_peer(relay, outgoing, now)
+    }
+
+    fn bound_peer(&self, relay: RelayId, number: ChannelNumber, now: Now) -> Option<PeerAddr> {
+        self.allocation(relay)?
+            .channels
+            .peer_of(number, now.instant)
+    }
+
+    /// The single place that lets data out to a peer.
+    fn route_to_peer(
+        &mut self,
+        relay: RelayId,
+        outgoing: Outgoing,
+        now: Now,
+    ) -> Result<ToPeer, DropReason> {
+        let channel_keeps = self.settings.channel_keeps_permission;
+        let Some(allocation) = self.slots.get_mut(relay.0 as usize) else {
+            return Err(DropReason::NoAllocation);
+        };
+        if allocation.has_ended(now.instant) {
+            return Err(DropReason::NoAllocation);
+        }
+        let Outgoing {
+            peer,
+            payload,
+            dont_fragment,
+        } = outgoing;
+        let checked = if !allocation.permits(peer, now.instant, channel_keeps) {
+            Err(DropReason::NoPermission)
+        } else if peer.0.port() == 0 || peer.0.is_ipv4() != allocation.bound.is_ipv4() {
+            Err(DropReason::Malformed)
+        } else {
+            self.policy.target(peer).ok_or(DropReason::PeerDenied)
+        };
+        let metered = checked.and_then(|target| {
+            allocation
+                .meter
+                .take(
+                    Direction::ToPeer,
+                    payload.len(),
+                    now.instant,
+                    &mut self.total_bandwidth,
+                )
+                .map(|()| target)
+                .map_err(|_| DropReason::Bandwidth)
+        });
+        match metered {
+            Ok(target) => {
+                allocation.traffic.packets_to_peer += 1;
+                allocation.traffic.bytes_to_peer += payload.len() as u64;
+                Ok(ToPeer {
+                    relay,
+                    target,
+                    payload,
+                    dont_fragment,
+                })
+            }
+            Err(reason) => {
+                allocation.traffic.dropped += 1;
+                Err(reason)
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the shell must do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use super::allocation::{EndReason, Traffic};
+use super::five_tuple::{ClientAddr, Flow};
+use super::reject::Reject;
+use super::relayed_addresses::Family;
+use crate::wire::{DataHeader, Method, PeerAddr};
+
+/// The core's name for a relay socket. Small numbers, used again once closed: an index into a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayId(pub u32);
+
+/// Names a reserved port (RFC 8656 §18.10). Whoever holds it may use the port: do not log it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReservationToken(pub [u8; 8]);
+
+impl std::fmt::Debug for ReservationToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReservationToken(…)")
+    }
+}
+
+/// One thing to do, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a message to a client.
+    Reply {
+        /// To whom.
+        flow: Flow,
+        /// The whole message.
+        bytes: Vec<u8>,
+    },
+    /// Open a relay socket and say so with `Server::handle_relay_opened` before anything else is handled.
+    OpenRelay(OpenRelay),
+    /// Close a relay socket. Its identifier may be used again.
+    CloseRelay(RelayId),
+    /// Give up a reserved port whose time has passed.
+    DropReservation(ReservationToken),
+    /// Tell the operator.
+    Event(Event),
+}
+
+/// A relay socket to open.
+#[derive(Clone, Debug)]
+pub struct OpenRelay {
+    /// What it will be called.
+    pub relay: RelayId,
+    /// Of which address family.
+    pub family: Family,
+    /// The server's address that the client used: the relay socket gets the same one where it is listed.
+    pub near: IpAddr,
+    /// Which port.
+    pub want: Want,
+}
+
+/// Which port a relay socket gets.
+#[derive(Clone, Debug)]
+pub enum Want {
+    /// Any.
+    Any,
+    /// An even one.
+    Even,
+    /// An even one, with the next higher port held under the token (RFC 8656 §7.2).
+    EvenAndReserve(ReservationToken),
+    /// The one held under the token.
+    Reserved(ReservationToken),
+}
+
+/// A relay socket that was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenedRelay {
+    /// What it is bound to.
+    pub bound: SocketAddr,
+}
+
+/// Why no relay socket was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// No port of the range is free.
+    NoPort,
+    /// Nothing is held under the token.
+    NoReservation,
+    /// The operating system refused; the shell has logged why.
+    System,
+}
+
+/// Data on its way to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToPeer {
+    /// The socket to send from.
+    pub relay: RelayId,
+    /// Where to send to.
+    pub target: SocketAddr,
+    /// Where the data lies in the packet that was handled.
+    pub payload: Range<usize>,
+    /// Whether the DF bit is set (RFC 8656 §14).
+    pub dont_fragment: bool,
+}
+
+/// Data on its way to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToClient {
+    /// To whom.
+    pub flow: Flow,
+    /// What precedes the data.
+    pub header: DataHeader,
+}
+
+/// Something that an operator may want to know.
+#[derive(Debug)]
+pub enum Event {
+    /// An allocation came to be.
+    Opened(AllocationOpened),
+    /// An allocation is gone.
+    Ended(AllocationEnded),
+    /// A request was refused.
+    Refused(Refused),
+}
+
+/// An allocation came to be.
+#[derive(Debug)]
+pub struct AllocationOpened {
+    /// Counts allocations of this worker.
+    pub serial: u64,
+    /// Whose client.
+    pub flow: Flow,
+    /// The user id.
+    pub user: String,
+    /// The relayed transport address, as peers see it.
+    pub relayed: SocketAddr,
+    /// LIFETIME granted.
+    pub lifetime: Duration,
+}
+
+/// An allocation is gone.
+#[derive(Debug)]
+pub struct AllocationEnded {
+    /// Counts allocations of this worker.
+    pub serial: u64,
+    /// Whose client.
+    pub flow: Flow,
+    /// The user id.
+    pub user: String,
+    /// The relayed transport address, as peers saw it.
+    pub relayed: SocketAddr,
+    /// How long it lived.
+    pub age: Duration,
+    /// What it moved.
+    pub traffic: Traffic,
+    /// Why it ended.
+    pub reason: EndReason,
+}
+
+/// A request was refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Who asked.
+    pub client: ClientAddr,
+    /// What for.
+    pub method: Method,
+    /// Why not.
+    pub reject: Reject,
+    /// The user, where one was named.
+    pub username: Option<String>,
+    /// The peer, where it was about one.
+    pub peer: Option<PeerAddr>,
+}

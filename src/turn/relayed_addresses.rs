@@ -1,0 +1,222 @@
+//! The relayed transport addresses of this server, and which of them are open.
+//!
+//! Shared by all workers. Ports are claimed and given back on the control path; whether a port is open is asked on
+//! the data path too, without a lock, when a peer turns out to be this very server.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// An address that relayed transport addresses are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayAddress {
+    /// What relay sockets bind.
+    pub bind: IpAddr,
+    /// What clients and peers see, where a 1:1 NAT stands before the host.
+    pub external: Option<IpAddr>,
+}
+
+impl RelayAddress {
+    /// What clients and peers see.
+    pub fn public(&self) -> IpAddr {
+        self.external.unwrap_or(self.bind)
+    }
+}
+
+/// An address family as REQUESTED-ADDRESS-FAMILY counts them (RFC 8656 §18.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// 1.
+    V4,
+    /// 2.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+/// Which ports may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// Any one.
+    Any,
+    /// An even one.
+    Even,
+    /// An even one together with the next higher one.
+    EvenPair,
+}
+
+/// Every relay address with its open ports.
+pub struct RelayedAddresses {
+    addresses: Vec<Ports>,
+    range: RangeInclusive<u16>,
+}
+
+struct Ports {
+    address: RelayAddress,
+    /// A bit for each of the 65,536 ports: 8 KiB.
+    open: Box<[AtomicU64]>,
+    count: AtomicU32,
+}
+
+const WORDS: usize = 65_536 / 64;
+/// The even positions of a word.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+
+impl RelayedAddresses {
+    /// Takes the relay addresses, the preferred one of each family first, and the ports to use.
+    pub fn new(addresses: &[RelayAddress], range: RangeInclusive<u16>) -> Self {
+        let addresses = addresses
+            .iter()
+            .map(|&address| Ports {
+                address,
+                open: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+                count: AtomicU32::new(0),
+            })
+            .collect();
+        Self { addresses, range }
+    }
+
+    /// Whether there is an address of this family.
+    pub fn has(&self, family: Family) -> bool {
+        self.addresses
+            .iter()
+            .any(|ports| Family::of(ports.address.bind) == family)
+    }
+
+    /// The address to bind for a client that used `near`: the same one if it is listed, else the first of the family.
+    pub fn choose(&self, family: Family, near: IpAddr) -> Option<IpAddr> {
+        let of_family = |ports: &&Ports| Family::of(ports.address.bind) == family;
+        let mut candidates = self.addresses.iter().filter(of_family);
+        let same = candidates.clone().find(|ports| ports.address.bind == near);
+        same.or_else(|| candidates.next())
+            .map(|ports| ports.address.bind)
+    }
+
+    /// Claims a free port of `ip`, looking from `random` on; for a pair the lower one is returned.
+    ///
+    /// The caller binds it, and gives it back with [`release`](Self::release) whether that worked or not.
+    pub fn claim(&self, ip: IpAddr, parity: Parity, random: u16) -> Option<u16> {
+        let ports = self.of_bound(ip)?;
+        let (first, last) = (*self.range.start(), *self.range.end());
+        let span = u32::from(last) - u32::from(first) + 1;
+        let start = first + (u32::from(random) % span) as u16;
+        let start_word = usize::from(start) / 64;
+        // The start word is visited twice: from the random port on, and once more in full at the end.
+        (0..=WORDS).find_map(|step| {
+            let word = (start_word + step) % WORDS;
+            let from = if step == 0 { start % 64 } else { 0 };
+            let usable = mask_of(word, first, last) & (u64::MAX << from);
+            ports.claim_in(word, usable, parity)
+        })
+    }
+
+    /// Gives a claimed port back.
+    pub fn release(&self, ip: IpAddr, port: u16) {
+        if let Some(ports) = self.of_bound(ip) {
+            let (word, bit) = (usize::from(port) / 64, 1 << (port % 64));
+            if ports.open[word].fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
+                ports.count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ports claimed on all addresses.
+    pub fn open_ports(&self) -> u32 {
+        self.addresses
+            .iter()
+            .map(|ports| ports.count.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// What peers see of a bound address.
+    pub fn public(&self, bound: SocketAddr) -> SocketAddr {
+        match self.of_bound(bound.ip()) {
+            Some(ports) => SocketAddr::new(ports.address.public(), bound.port()),
+            None => bound,
+        }
+    }
+
+    /// Whether `ip` is a relay address of this server, by either of its names.
+    pub fn is_ours(&self, ip: IpAddr) -> bool {
+        self.by_either_name(ip).is_some()
+    }
+
+    /// The socket address behind a relayed transport address of this server that is open, by either of its names.
+    pub fn open_behind(&self, address: SocketAddr) -> Option<SocketAddr> {
+        let ports = self.by_either_name(address.ip())?;
+        ports
+            .is_open(address.port())
+            .then(|| SocketAddr::new(ports.address.bind, address.port()))
+    }
+
+    fn of_bound(&self, ip: IpAddr) -> Option<&Ports> {
+        self.addresses.iter().find(|ports| ports.address.bind == ip)
+    }
+
+    fn by_either_name(&self, ip: IpAddr) -> Option<&Ports> {
+        self.addresses
+            .iter()
+            .find(|ports| ports.address.bind == ip || ports.address.external == Some(ip))
+    }
+}
+
+impl Ports {
+    fn is_open(&self, port: u16) -> bool {
+        self.open[usize::from(port) / 64].load(Ordering::Acquire) >> (port % 64) & 1 == 1
+    }
+
+    fn claim_in(&self, word: usize, usable: u64, parity: Parity) -> Option<u16> {
+        let cell = &self.open[word];
+        let mut open = cell.load(Ordering::Acquire);
+        loop {
+            let free = !open & usable;
+            let candidates = match parity {
+                Parity::Any => free,
+                Parity::Even => free & EVEN,
+                Parity::EvenPair => free & (free >> 1) & EVEN,
+            };
+            if candidates == 0 {
+                return None;
+            }
+            let bit = candidates.trailing_zeros();
+            let width = if parity == Parity::EvenPair { 2 } else { 1 };
+            let claimed = ((1u64 << width) - 1) << bit;
+            match cell.compare_exchange_weak(
+                open,
+                open | claimed,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    self.count.fetch_add(width, Ordering::Relaxed);
+                    return Some((word * 64) as u16 + bit as u16);
+                }
+                Err(changed) => open = changed,
+            }
+        }
+    }
+}
+
+/// The bits of a word whose ports lie in `first..=last`.
+fn mask_of(word: usize, first: u16, last: u16) -> u64 {
+    let (low, high) = (word * 64, word * 64 + 63);
+    let (first, last) = (usize::from(first), usize::from(last));
+    if high < first || low > last {
+        return 0;
+    }
+    let from = first.saturating_sub(low);
+    let to = last.min(high) - low;
+    (u64::MAX << from) & (u64::MAX >> (63 - to))
+}
+
+#[cfg(test)]
+#[path = "relayed_addresses_tests.rs"]
+mod tests;

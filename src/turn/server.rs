@@ -1,0 +1,575 @@
+//! The relay of one worker.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use slab::Slab;
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+
+use super::allocation::{Allocation, EndReason, Traffic};
+use super::deadline::{Deadlines, Ending};
+use super::five_tuple::{FiveTuple, Flow};
+use super::method::PendingAllocate;
+use super::nonce::{NonceKey, Nonces};
+use super::output::{AllocationEnded, Event, Output, Refused, RelayId, ToPeer};
+use super::peer_policy::PeerPolicy;
+use super::reject::Reject;
+use super::relayed_addresses::RelayedAddresses;
+use super::{Now, Settings};
+use crate::admission::bandwidth::{self, Meter, TotalLease};
+use crate::admission::peer_filter::PeerFilter;
+use crate::admission::quota::{Admitted, Quotas};
+use crate::admission::rate_limit::ReplyLimiter;
+use crate::auth::{AfterExpiry, AuthError, Authenticator, Key, UnixTime};
+use crate::wire::reply::Reply;
+use crate::wire::{Class, Kind, Message, Method, PeerAddr, classify, integrity};
+
+/// What a [`Server`] is made from. What is behind an `Arc` is shared by all workers.
+pub struct Parts {
+    /// The protocol's settings.
+    pub settings: Settings,
+    /// Who may come in.
+    pub auth: Arc<Authenticator>,
+    /// Which peers may be reached.
+    pub peers: Arc<PeerFilter>,
+    /// How many allocations there may be.
+    pub quotas: Arc<Quotas>,
+    /// How much each of them may move.
+    pub bandwidth: bandwidth::Settings,
+    /// This worker's part of the whole bandwidth.
+    pub total_bandwidth: TotalLease,
+    /// How often the unauthenticated are answered.
+    pub reply_limiter: ReplyLimiter,
+    /// The relayed transport addresses.
+    pub relayed: Arc<RelayedAddresses>,
+    /// The key behind the nonces.
+    pub nonce_key: NonceKey,
+    /// Where this worker's random numbers start: 32 bytes that nobody can guess.
+    pub seed: [u8; 32],
+}
+
+/// The relay of one worker: every allocation of the clients that the kernel sends to it.
+///
+/// In each turn of its loop, the shell
+/// 1. hands in what happened: [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
+///    [`handle_disconnected`](Self::handle_disconnected), [`handle_timeout`](Self::handle_timeout);
+/// 2. sends the data that the first two return a route for;
+/// 3. does what [`poll_output`](Self::poll_output) says, until it says nothing, before the next `handle_client`; an
+///    [`Output::OpenRelay`] is answered with [`handle_relay_opened`](Self::handle_relay_opened);
+/// 4. waits no longer than until [`poll_timeout`](Self::poll_timeout).
+pub struct Server {
+    pub(super) settings: Settings,
+    pub(super) auth: Arc<Authenticator>,
+    pub(super) policy: PeerPolicy,
+    pub(super) quotas: Arc<Quotas>,
+    pub(super) relayed: Arc<RelayedAddresses>,
+    pub(super) total_bandwidth: TotalLease,
+    pub(super) deadlines: Deadlines,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) pending: Option<PendingAllocate>,
+    pub(super) slots: Slab<Allocation>,
+    pub(super) rng: StdRng,
+    pub(super) counters: Counters,
+    bandwidth: bandwidth::Settings,
+    nonces: Nonces,
+    limiter: ReplyLimiter,
+    by_client: HashMap<FiveTuple, RelayId, RandomState>,
+    serials: u64,
+}
+
+/// What a packet from a client led to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FromClient {
+    /// Data to send to a peer.
+    ToPeer(ToPeer),
+    /// A message of the protocol: there may be outputs.
+    Control,
+    /// Nothing.
+    Dropped,
+}
+
+/// Why data or a message was not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// Neither STUN nor ChannelData, or not whole.
+    Malformed,
+    /// The five-tuple has no allocation.
+    NoAllocation,
+    /// The channel is not bound.
+    NoChannel,
+    /// The peer has no permission.
+    NoPermission,
+    /// The peer may not be reached.
+    PeerDenied,
+    /// A bandwidth limit.
+    Bandwidth,
+    /// Longer than the client's side can express.
+    TooLarge,
+    /// An unauthenticated source that has had its share of replies.
+    ReplyLimit,
+}
+
+/// The number of [`DropReason`]s.
+const DROP_REASONS: usize = 8;
+
+/// What this worker has done since it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Data relayed.
+    pub traffic: Traffic,
+    /// Packets dropped, by [`DropReason`] as a number.
+    pub drops: [u64; DROP_REASONS],
+    /// Responses sent.
+    pub replies: u64,
+    /// Requests refused.
+    pub refusals: u64,
+    /// Allocations opened.
+    pub allocations: u64,
+}
+
+/// A request whose credentials hold.
+pub(super) struct Authenticated {
+    pub(super) username: String,
+    pub(super) user_id: String,
+    pub(super) key: Key,
+    pub(super) expires: Option<UnixTime>,
+}
+
+impl Authenticated {
+    /// The last moment of an allocation that these credentials open.
+    pub(super) fn end(&self, after: AfterExpiry, now: Now) -> Option<Instant> {
+        let end = after.allocation_end(self.expires?);
+        let left = std::time::Duration::from_secs(end.0.saturating_sub(now.unix.0));
+        // An end too far away to be expressed is none.
+        now.instant.checked_add(left)
+    }
+}
+
+impl Server {
+    /// Makes a relay without allocations.
+    pub fn new(parts: Parts) -> Self {
+        let lifetime = parts.settings.nonce_lifetime;
+        Self {
+            policy: PeerPolicy::new(parts.peers, Arc::clone(&parts.relayed)),
+            settings: parts.settings,
+            auth: parts.auth,
+            quotas: parts.quotas,
+            relayed: parts.relayed,
+            bandwidth: parts.bandwidth,
+            total_bandwidth: parts.total_bandwidth,
+            limiter: parts.reply_limiter,
+            nonces: Nonces::new(parts.nonce_key, lifetime),
+            rng: StdRng::from_seed(parts.seed),
+            deadlines: Deadlines::default(),
+            outputs: VecDeque::new(),
+            pending: None,
+            slots: Slab::new(),
+            by_client: HashMap::default(),
+            counters: Counters::default(),
+            serials: 0,
+        }
+    }
+
+    /// Handles one datagram, or one message of a stream.
+    pub fn handle_client(&mut self, flow: Flow, packet: &[u8], now: Now) -> FromClient {
+        let routed = match classify(packet) {
+            Some(Kind::ChannelData) => self.channel_data(&flow, packet, now),
+            Some(Kind::Stun) => match Message::parse(packet) {
+                Ok(message) => match self.handle_message(flow, &message, now) {
+                    Some(routed) => routed,
+                    None => return FromClient::Control,
+                },
+                Err(_) => Err(DropReason::Malformed),
+            },
+            None => Err(DropReason::Malformed),
+        };
+        match routed {
+            Ok(route) => {
+                self.counters.traffic.packets_to_peer += 1;
+                self.counters.traffic.bytes_to_peer += route.payload.len() as u64;
+                FromClient::ToPeer(route)
+            }
+            Err(reason) => {
+                self.dropped(reason);
+                FromClient::Dropped
+            }
+        }
+    }
+
+    /// Handles one STUN message; a Send indication yields a route.
+    fn handle_message(
+        &mut self,
+        flow: Flow,
+        message: &Message<'_>,
+        now: Now,
+    ) -> Option<Result<ToPeer, DropReason>> {
+        match (message.class(), message.method()) {
+            (Class::Indication, Method::Send) => Some(self.send_indication(&flow, message, now)),
+            (Class::Request, Method::Binding) => {
+                if self.may_answer(&flow, now) {
+                    self.binding(flow, message);
+                }
+                None
+            }
+            (
+                Class::Request,
+                Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind,
+            ) => {
+                self.handle_request(flow, message, now);
+                None
+            }
+            // RFC 8489 §6.3: a class that the method does not have, or a response to nothing that was asked.
+            (
+                Class::Request | Class::Indication | Class::SuccessResponse | Class::ErrorResponse,
+                _,
+            ) => Some(Err(DropReason::Malformed)),
+        }
+    }
+
+    /// Handles a request that needs credentials, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
+    fn handle_request(&mut self, flow: Flow, request: &Message<'_>, now: Now) {
+        let authenticated = match self.authenticate(&flow, request, now) {
+            Ok(authenticated) => authenticated,
+            Err(reject) => return self.refuse_unsigned(flow, request, reject, now),
+        };
+        let (key, username) = (authenticated.key.clone(), authenticated.username.clone());
+        if request.has_unknown() {
+            let reply = super::method::unknown_attributes(request).sign(key.as_bytes());
+            self.note_refusal(
+                &flow,
+                request,
+                Reject::UnknownAttributes,
+                Some(username),
+                None,
+            );
+            return self.reply(flow, reply);
+        }
+        match self.obey(flow, request, authenticated, now) {
+            Ok(None) => {}
+            Ok(Some(reply)) => self.reply(flow, reply.sign(key.as_bytes())),
+            Err((reject, peer)) => {
+                self.refuse_signed_about(flow, request, (&key, &username), reject, peer)
+            }
+        }
+    }
+
+    /// Carries out a request whose credentials hold. Allocate answers later, so it returns no reply.
+    fn obey(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        authenticated: Authenticated,
+        now: Now,
+    ) -> Result<Option<Reply>, (Reject, Option<PeerAddr>)> {
+        let existing = self.relay_of(&flow.five_tuple);
+        if let Some(owner) = existing.and_then(|relay| self.allocation(relay))
+            && owner.owner.username != authenticated.username
+            && request.method() != Method::Allocate
+        {
+            // RFC 8656 §5: all requests carry the username of the Allocate.
+            return Err((Reject::OtherUser, None));
+        }
+        if request.method() == Method::Allocate {
+            return self
+                .allocate(flow, request, authenticated, now)
+                .map(|()| None)
+                .map_err(|reject| (reject, None));
+        }
+        let relay = existing.ok_or((Reject::NoAllocation, None))?;
+        match request.method() {
+            Method::Refresh => self
+                .refresh(relay, request, now)
+                .map_err(|reject| (reject, None)),
+            Method::CreatePermission => self.create_permission(relay, request, now),
+            Method::ChannelBind | Method::Allocate => self.channel_bind(relay, request, now),
+            Method::Binding | Method::Send | Method::Data => Err((Reject::NoAllocation, None)),
+        }
+        .map(Some)
+    }
+
+    /// Checks long-term credentials (RFC 8489 §9.2.4): integrity before the nonce, as that RFC orders it.
+    fn authenticate(
+        &mut self,
+        flow: &Flow,
+        request: &Message<'_>,
+        now: Now,
+    ) -> Result<Authenticated, Reject> {
+        if !request.has_integrity() {
+            return Err(Reject::NoCredentials);
+        }
+        let (Some(username), Some(realm), Some(nonce)) = (
+            request.text(ATTR_USERNAME),
+            request.text(ATTR_REALM),
+            request.get(ATTR_NONCE),
+        ) else {
+            return Err(Reject::IncompleteCredentials);
+        };
+        if realm != self.auth.realm() {
+            return Err(Reject::BadCredentials(AuthError::WrongPassword));
+        }
+        let authenticated = match self.owner_of(flow, username, request) {
+            Some(owner) => owner,
+            None => {
+                let credential = self
+                    .auth
+                    .authenticate(username, now.unix, &mut |key| {
+                        integrity::verify(request, key.as_bytes())
+                    })
+                    .map_err(Reject::BadCredentials)?;
+                Authenticated {
+                    username: username.to_owned(),
+                    user_id: credential.user_id,
+                    key: credential.key,
+                    expires: credential.expires,
+                }
+            }
+        };
+        if !self
+            .nonces
+            .is_fresh(nonce, flow.five_tuple.client, now.unix)
+        {
+            return Err(Reject::StaleNonce);
+        }
+        Ok(authenticated)
+    }
+
+    /// The owner of the flow's allocation, if the request is signed with its key.
+    ///
+    /// A running allocation may be kept although its credential has ended since, up to its own end.
+    fn owner_of(
+        &self,
+        flow: &Flow,
+        username: &str,
+        request: &Message<'_>,
+    ) -> Option<Authenticated> {
+        let relay = self.relay_of(&flow.five_tuple)?;
+        let owner = &self.allocation(relay)?.owner;
+        let same = owner.username == username && integrity::verify(request, owner.key.as_bytes());
+        same.then(|| Authenticated {
+            username: owner.username.clone(),
+            user_id: owner.user_id.clone(),
+            key: owner.key.clone(),
+            expires: None,
+        })
+    }
+
+    /// Ends the allocation of a connection that closed.
+    pub fn handle_disconnected(&mut self, flow: Flow, now: Now) {
+        if let Some(relay) = self.relay_of(&flow.five_tuple)
+            && self
+                .allocation(relay)
+                .is_some_and(|allocation| allocation.flow.link == flow.link)
+        {
+            self.end(relay, EndReason::Disconnected, now.instant);
+        }
+    }
+
+    /// Ends what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(ending) = self.deadlines.take_due(now.instant) {
+            match ending {
+                Ending::Reservation(token) => {
+                    self.outputs.push_back(Output::DropReservation(token));
+                }
+                Ending::Allocation { relay, serial } => self.expire(relay, serial, now),
+            }
+        }
+    }
+
+    fn expire(&mut self, relay: RelayId, serial: u64, now: Now) {
+        let Some(allocation) = self.allocation(relay).filter(|a| a.serial == serial) else {
+            return;
+        };
+        if !allocation.has_ended(now.instant) {
+            let again = Ending::Allocation { relay, serial };
+            return self.deadlines.add(allocation.expires, again);
+        }
+        let credential_ended = allocation.owner.end.is_some_and(|end| end <= now.instant);
+        let reason = if credential_ended {
+            EndReason::CredentialEnded
+        } else {
+            EndReason::Expired
+        };
+        self.end(relay, reason, now.instant);
+    }
+
+    /// Ends every allocation: the server stops.
+    pub fn handle_stop(&mut self, now: Now) {
+        let all: Vec<RelayId> = self.slots.iter().map(|(n, _)| RelayId(n as u32)).collect();
+        for relay in all {
+            self.end(relay, EndReason::ServerStopped, now.instant);
+        }
+    }
+
+    /// The next thing that the shell must do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// What this worker has done since it started.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Allocations that exist.
+    pub fn allocations(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether a five-tuple has an allocation: a connection that has one may stay silent.
+    pub fn has_allocation(&self, five_tuple: &FiveTuple) -> bool {
+        self.by_client.contains_key(five_tuple)
+    }
+
+    pub(super) fn relay_of(&self, five_tuple: &FiveTuple) -> Option<RelayId> {
+        self.by_client.get(five_tuple).copied()
+    }
+
+    pub(super) fn allocation(&self, relay: RelayId) -> Option<&Allocation> {
+        self.slots.get(relay.0 as usize)
+    }
+
+    pub(super) fn allocation_mut(&mut self, relay: RelayId) -> Option<&mut Allocation> {
+        self.slots.get_mut(relay.0 as usize)
+    }
+
+    /// What the next allocation's relay will be called.
+    pub(super) fn next_relay(&self) -> RelayId {
+        RelayId(self.slots.vacant_key() as u32)
+    }
+
+    pub(super) fn next_serial(&mut self) -> u64 {
+        self.serials += 1;
+        self.serials
+    }
+
+    pub(super) fn meter(&self, admitted: &Admitted) -> Meter {
+        Meter::new(&self.bandwidth, Arc::clone(admitted.user_bandwidth()))
+    }
+
+    pub(super) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Enters an allocation under the name that [`next_relay`](Self::next_relay) gave.
+    pub(super) fn insert(&mut self, allocation: Allocation) {
+        let five_tuple = allocation.flow.five_tuple;
+        let relay = RelayId(self.slots.insert(allocation) as u32);
+        let before = self.by_client.insert(five_tuple, relay);
+        debug_assert!(before.is_none(), "one allocation a five-tuple");
+        self.counters.allocations += 1;
+    }
+
+    /// Removes an allocation at once: nothing is relayed after it.
+    pub(super) fn end(&mut self, relay: RelayId, reason: EndReason, now: Instant) {
+        let Some(allocation) = self.slots.try_remove(relay.0 as usize) else {
+            return;
+        };
+        self.by_client.remove(&allocation.flow.five_tuple);
+        debug_assert_eq!(self.by_client.len(), self.slots.len());
+        self.outputs.push_back(Output::CloseRelay(relay));
+        self.outputs
+            .push_back(Output::Event(Event::Ended(AllocationEnded {
+                serial: allocation.serial,
+                flow: allocation.flow,
+                user: allocation.owner.user_id,
+                relayed: allocation.relayed,
+                age: now.saturating_duration_since(allocation.opened_at),
+                traffic: allocation.traffic,
+                reason,
+            })));
+    }
+
+    pub(super) fn reply(&mut self, flow: Flow, bytes: Vec<u8>) {
+        self.counters.replies += 1;
+        self.outputs.push_back(Output::Reply { flow, bytes });
+    }
+
+    pub(super) fn dropped(&mut self, reason: DropReason) {
+        self.counters.drops[reason as usize] += 1;
+    }
+
+    /// Whether an unauthenticated source gets an answer. A stream has proved its address by its handshake.
+    fn may_answer(&mut self, flow: &Flow, now: Now) -> bool {
+        let answer = flow.five_tuple.transport.is_stream()
+            || self.limiter.allow(flow.five_tuple.client.ip(), now.instant);
+        if !answer {
+            self.dropped(DropReason::ReplyLimit);
+        }
+        answer
+    }
+
+    /// Refuses a request whose credentials do not hold: with a challenge, unless it is malformed (RFC 8489 §9.2.4).
+    fn refuse_unsigned(&mut self, flow: Flow, request: &Message<'_>, reject: Reject, now: Now) {
+        if !self.may_answer(&flow, now) {
+            return;
+        }
+        let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
+        if reject != Reject::IncompleteCredentials {
+            let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
+            reply = reply.challenge(self.auth.realm(), &nonce);
+        }
+        let username = request.text(ATTR_USERNAME).map(str::to_owned);
+        self.note_refusal(&flow, request, reject, username, None);
+        self.reply(flow, reply.finish());
+    }
+
+    /// Refuses a request whose credentials hold.
+    pub(super) fn refuse_signed(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        key: &Key,
+        username: &str,
+        reject: Reject,
+    ) {
+        self.refuse_signed_about(flow, request, (key, username), reject, None);
+    }
+
+    fn refuse_signed_about(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        (key, username): (&Key, &str),
+        reject: Reject,
+        peer: Option<PeerAddr>,
+    ) {
+        let reason = reject.reason(self.settings.name_rule_in_reply);
+        let reply = Reply::error(request, reject.code(), &reason)
+            .software(self.settings.software.as_deref())
+            .sign(key.as_bytes());
+        self.note_refusal(&flow, request, reject, Some(username.to_owned()), peer);
+        self.reply(flow, reply);
+    }
+
+    fn note_refusal(
+        &mut self,
+        flow: &Flow,
+        request: &Message<'_>,
+        reject: Reject,
+        username: Option<String>,
+        peer: Option<PeerAddr>,
+    ) {
+        self.counters.refusals += 1;
+        self.outputs
+            .push_back(Output::Event(Event::Refused(Refused {
+                client: flow.five_tuple.client,
+                method: request.method(),
+                reject,
+                username,
+                peer,
+            })));
+    }
+}
