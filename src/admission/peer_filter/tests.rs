@@ -92,7 +92,7 @@ fn the_special_purpose_ranges_may_be_opened_as_a_whole() {
 #[test]
 fn a_refusal_names_the_narrowest_rule() {
     let filter = filter(
-        &["192.0.2.0/24", "8.0.0.0/8", "8.8.8.1-8.8.8.9", "8.8.8.8"],
+        &["8.8.8.8", "8.8.8.1-8.8.8.9", "192.0.2.0/24", "8.0.0.0/8"],
         &[],
     );
     for (peer, expected) in [
