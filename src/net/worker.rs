@@ -176,16 +176,22 @@ impl Worker {
                 return false;
             }
             let now = now();
-            let mut filled = 0;
+            let (mut filled, mut more) = (0, self.events.len() == READY);
             for at in 0..self.events.len() {
                 if filled + SLOTS_PER_RELAY > SLOTS {
                     self.send_to_clients();
                     filled = 0;
                 }
                 let relay = RelayId(self.events.key(at) as u32);
-                filled += self.drain_relay(relay, filled, now);
+                let received = self.drain_relay(relay, filled, now);
+                more |= received == SLOTS_PER_RELAY;
+                filled += received;
             }
             self.send_to_clients();
+            if !more {
+                // Every socket found has been emptied, and what arrives later is reported again.
+                return false;
+            }
         }
         true
     }
@@ -300,12 +306,9 @@ impl Worker {
                 .take_while(|relay| **relay == relays[at])
                 .count();
             if let Some(socket) = self.relays.get(relays[at]) {
-                let datagrams = &datagrams[at..at + run];
-                match datagrams {
-                    // A full socket or a peer that cannot be reached loses the datagram, as UDP may.
-                    [one] => drop(socket.send_to(&bytes[one.range.clone()], one.to)),
-                    many => drop(self.batch.send(socket.as_fd(), bytes, many)),
-                }
+                // A full socket or a peer that cannot be reached loses the datagram, as UDP may.
+                self.batch
+                    .send(socket.as_fd(), bytes, &datagrams[at..at + run]);
             }
             at += run;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Arena {
     controls: Box<[Control]>,
     iovecs: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Slots whose headers the kernel wrote to in the last call.
+    written: Range<usize>,
 }
 
 // SAFETY: the raw pointers in `iovecs` and `headers` lead into the boxes beside them, which move with the arena
@@ -58,6 +60,7 @@ impl Arena {
             iovecs: vec![unsafe { zeroed::<libc::iovec>() }; slots].into_boxed_slice(),
             // SAFETY: as above.
             headers: vec![unsafe { zeroed::<libc::mmsghdr>() }; slots].into_boxed_slice(),
+            written: 0..slots,
         };
         let base = arena.bytes.as_mut_ptr();
         for slot in 0..slots {
@@ -77,17 +80,19 @@ impl Arena {
 
     /// Receives into the slots `slots`, without waiting, and returns how many were filled.
     ///
-    /// Fewer than asked for means that the socket has been emptied.
+    /// Fewer than asked for means that the socket has been emptied. What earlier calls received may no longer be described
+    /// ([`received`](Self::received)), but stays where it lies.
     pub(crate) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
         slots: Range<usize>,
     ) -> io::Result<usize> {
-        let headers = &mut self.headers[slots];
-        for header in headers.iter_mut() {
+        for header in &mut self.headers[self.written.clone()] {
             header.msg_hdr.msg_namelen = RawAddress::LEN;
             header.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
+        self.written = slots.start..slots.start;
+        let headers = &mut self.headers[slots];
         // SAFETY: each header points to a name, an iovec and a control buffer of its own, of the lengths it says, which
         // live as long as `self` and are not borrowed elsewhere, as `self` is borrowed mutably.
         let n = unsafe {
@@ -102,6 +107,7 @@ impl Arena {
         if n < 0 {
             return Err(io::Error::last_os_error());
         }
+        self.written.end += n as usize;
         Ok(n as usize)
     }
 

@@ -59,6 +59,9 @@ impl SendBatch {
         bytes: &[u8],
         datagrams: &[Datagram],
     ) -> usize {
+        if let [one @ Datagram { from: None, .. }] = datagrams {
+            return usize::from(send_one(socket, &bytes[one.range.clone()], one.to));
+        }
         datagrams
             .chunks(MAX)
             .map(|chunk| self.send_chunk(socket, bytes, chunk))
@@ -116,6 +119,24 @@ impl SendBatch {
             set_source(header, from);
         }
     }
+}
+
+/// Sends a single datagram, for which a batch would be the dearer call.
+fn send_one(socket: BorrowedFd<'_>, payload: &[u8], to: SocketAddr) -> bool {
+    let mut name = RawAddress::zeroed();
+    let length = name.set(to);
+    // SAFETY: payload and name live during the call and have the lengths given.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            payload.as_ptr().cast(),
+            payload.len(),
+            libc::MSG_DONTWAIT,
+            (&raw const name).cast(),
+            length,
+        )
+    };
+    sent >= 0
 }
 
 /// Writes the source address into a header's ancillary data.
