@@ -17,6 +17,7 @@ mod peer_policy;
 mod permission;
 mod reject;
 mod relayed_addresses;
+mod request;
 mod server;
 
 pub use allocation::{EndReason, Traffic};

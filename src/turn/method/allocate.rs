@@ -23,7 +23,8 @@ use crate::turn::output::{
 use crate::turn::permission::Permissions;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
-use crate::turn::server::{Authenticated, Server};
+use crate::turn::request::Authenticated;
+use crate::turn::server::Server;
 use crate::turn::{Now, RESERVATION_LIFETIME};
 use crate::wire::Message;
 use crate::wire::message::ATTR_ADDITIONAL_ADDRESS_FAMILY;

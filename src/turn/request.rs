@@ -1,0 +1,224 @@
+//! Requests that need credentials: checked, obeyed or refused, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
+
+use std::time::{Duration, Instant};
+
+use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+
+use super::Now;
+use super::five_tuple::Flow;
+use super::method::unknown_attributes;
+use super::output::{Event, Output, Refused};
+use super::reject::Reject;
+use super::server::Server;
+use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
+use crate::wire::reply::Reply;
+use crate::wire::{Message, Method, PeerAddr, integrity};
+
+/// A request whose credentials hold.
+pub(super) struct Authenticated {
+    pub(super) username: String,
+    pub(super) user_id: String,
+    pub(super) key: Key,
+    pub(super) expires: Option<UnixTime>,
+}
+
+impl Authenticated {
+    /// The last moment of an allocation that these credentials open.
+    pub(super) fn end(&self, after: AfterExpiry, now: Now) -> Option<Instant> {
+        let end = after.allocation_end(self.expires?);
+        let left = Duration::from_secs(end.0.saturating_sub(now.unix.0));
+        // An end too far away to be expressed is none.
+        now.instant.checked_add(left)
+    }
+}
+
+impl Server {
+    /// Handles a request that needs credentials, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
+    pub(super) fn handle_request(&mut self, flow: Flow, request: &Message<'_>, now: Now) {
+        let authenticated = match self.authenticate(&flow, request, now) {
+            Ok(authenticated) => authenticated,
+            Err(reject) => return self.refuse_unsigned(flow, request, reject, now),
+        };
+        let (key, username) = (authenticated.key.clone(), authenticated.username.clone());
+        if request.has_unknown() {
+            let reply = unknown_attributes(request).sign(key.as_bytes());
+            self.note_refusal(
+                &flow,
+                request,
+                Reject::UnknownAttributes,
+                Some(username),
+                None,
+            );
+            return self.reply(flow, reply);
+        }
+        match self.obey(flow, request, authenticated, now) {
+            Ok(None) => {}
+            Ok(Some(reply)) => self.reply(flow, reply.sign(key.as_bytes())),
+            Err((reject, peer)) => {
+                self.refuse_signed_about(flow, request, (&key, &username), reject, peer)
+            }
+        }
+    }
+
+    /// Carries out a request whose credentials hold. Allocate answers later, so it returns no reply.
+    fn obey(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        authenticated: Authenticated,
+        now: Now,
+    ) -> Result<Option<Reply>, (Reject, Option<PeerAddr>)> {
+        let existing = self.relay_of(&flow.five_tuple);
+        if let Some(owner) = existing.and_then(|relay| self.allocation(relay))
+            && owner.owner.username != authenticated.username
+            && request.method() != Method::Allocate
+        {
+            // RFC 8656 §5: all requests carry the username of the Allocate.
+            return Err((Reject::OtherUser, None));
+        }
+        if request.method() == Method::Allocate {
+            return self
+                .allocate(flow, request, authenticated, now)
+                .map(|()| None)
+                .map_err(|reject| (reject, None));
+        }
+        let relay = existing.ok_or((Reject::NoAllocation, None))?;
+        match request.method() {
+            Method::Refresh => self
+                .refresh(relay, request, now)
+                .map_err(|reject| (reject, None)),
+            Method::CreatePermission => self.create_permission(relay, request, now),
+            Method::ChannelBind | Method::Allocate => self.channel_bind(relay, request, now),
+            Method::Binding | Method::Send | Method::Data => Err((Reject::NoAllocation, None)),
+        }
+        .map(Some)
+    }
+
+    /// Checks long-term credentials (RFC 8489 §9.2.4): integrity before the nonce, as that RFC orders it.
+    fn authenticate(
+        &mut self,
+        flow: &Flow,
+        request: &Message<'_>,
+        now: Now,
+    ) -> Result<Authenticated, Reject> {
+        if !request.has_integrity() {
+            return Err(Reject::NoCredentials);
+        }
+        let (Some(username), Some(realm), Some(nonce)) = (
+            request.text(ATTR_USERNAME),
+            request.text(ATTR_REALM),
+            request.get(ATTR_NONCE),
+        ) else {
+            return Err(Reject::IncompleteCredentials);
+        };
+        if realm != self.auth.realm() {
+            return Err(Reject::BadCredentials(AuthError::WrongPassword));
+        }
+        let authenticated = match self.owner_of(flow, username, request) {
+            Some(owner) => owner,
+            None => {
+                let credential = self
+                    .auth
+                    .authenticate(username, now.unix, &mut |key| {
+                        integrity::verify(request, key.as_bytes())
+                    })
+                    .map_err(Reject::BadCredentials)?;
+                Authenticated {
+                    username: username.to_owned(),
+                    user_id: credential.user_id,
+                    key: credential.key,
+                    expires: credential.expires,
+                }
+            }
+        };
+        if !self
+            .nonces
+            .is_fresh(nonce, flow.five_tuple.client, now.unix)
+        {
+            return Err(Reject::StaleNonce);
+        }
+        Ok(authenticated)
+    }
+
+    /// The owner of the flow's allocation, if the request is signed with its key.
+    ///
+    /// A running allocation may be kept although its credential has ended since, up to its own end.
+    fn owner_of(
+        &self,
+        flow: &Flow,
+        username: &str,
+        request: &Message<'_>,
+    ) -> Option<Authenticated> {
+        let relay = self.relay_of(&flow.five_tuple)?;
+        let owner = &self.allocation(relay)?.owner;
+        let same = owner.username == username && integrity::verify(request, owner.key.as_bytes());
+        same.then(|| Authenticated {
+            username: owner.username.clone(),
+            user_id: owner.user_id.clone(),
+            key: owner.key.clone(),
+            expires: None,
+        })
+    }
+
+    /// Refuses a request whose credentials do not hold: with a challenge, unless it is malformed (RFC 8489 §9.2.4).
+    fn refuse_unsigned(&mut self, flow: Flow, request: &Message<'_>, reject: Reject, now: Now) {
+        if !self.may_answer(&flow, now) {
+            return;
+        }
+        let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
+        if reject != Reject::IncompleteCredentials {
+            let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
+            reply = reply.challenge(self.auth.realm(), &nonce);
+        }
+        let username = request.text(ATTR_USERNAME).map(str::to_owned);
+        self.note_refusal(&flow, request, reject, username, None);
+        self.reply(flow, reply.finish());
+    }
+
+    /// Refuses a request whose credentials hold.
+    pub(super) fn refuse_signed(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        key: &Key,
+        username: &str,
+        reject: Reject,
+    ) {
+        self.refuse_signed_about(flow, request, (key, username), reject, None);
+    }
+
+    fn refuse_signed_about(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        (key, username): (&Key, &str),
+        reject: Reject,
+        peer: Option<PeerAddr>,
+    ) {
+        let reason = reject.reason(self.settings.name_rule_in_reply);
+        let reply = Reply::error(request, reject.code(), &reason)
+            .software(self.settings.software.as_deref())
+            .sign(key.as_bytes());
+        self.note_refusal(&flow, request, reject, Some(username.to_owned()), peer);
+        self.reply(flow, reply);
+    }
+
+    fn note_refusal(
+        &mut self,
+        flow: &Flow,
+        request: &Message<'_>,
+        reject: Reject,
+        username: Option<String>,
+        peer: Option<PeerAddr>,
+    ) {
+        self.counters.refusals += 1;
+        self.outputs
+            .push_back(Output::Event(Event::Refused(Refused {
+                client: flow.five_tuple.client,
+                method: request.method(),
+                reject,
+                username,
+                peer,
+            })));
+    }
+}
