@@ -16,6 +16,8 @@ pub struct Settings {
     pub tokens: Vec<TokenKey>,
     /// Origins that a browser may ask from, compared exactly (`https://app.example.org`).
     pub origins: Vec<String>,
+    /// Whether any origin on `localhost`, `127.0.0.1` or `[::1]` may ask too, whatever its port.
+    pub allow_loopback_origins: bool,
     /// The URIs handed out, in order of preference (RFC 7064, RFC 7065).
     pub uris: Vec<String>,
     /// The secret that signs new credentials: the first of the configured ones.

@@ -1,1 +1,150 @@
 //! The configuration file: from text to each module's `Settings`.
+//!
+//! Knows TOML, files and the host's addresses; opens no port. [`raw`] is the table of keys with their types
+//! and defaults: a new key starts there. What is read is checked across tables in [`checked`], with one file
+//! for each table that has rules of its own. Every [`Problem`](problem::Problem) is collected, so that an
+//! operator sees all of them at once. Start at [`load`].
+
+mod certificate;
+mod checked;
+mod credentials;
+mod http;
+mod listeners;
+mod problem;
+mod raw;
+mod redact;
+mod relay;
+mod secrets;
+mod section;
+mod surroundings;
+mod text;
+mod units;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use checked::{Checked, LogSettings};
+pub use http::{host_of, uri};
+pub use problem::Report;
+pub use secrets::{secret_from_file, secret_from_variable};
+pub use text::{LogFormat, separator};
+pub use units::{duration, show_duration};
+
+use problem::Problem;
+use surroundings::{Surroundings, why};
+use value::{At, Reader};
+
+/// A configuration that can be served, and what deserves a look.
+pub struct Loaded {
+    /// What was read.
+    pub checked: Checked,
+    /// Warnings; often empty.
+    pub warnings: Report,
+}
+
+/// Reads and checks a file. The error holds every problem at once.
+pub fn load(file: &Path) -> Result<Loaded, Report> {
+    let name = file.display().to_string();
+    let refuse = |wrong: String, help: &str| {
+        Report::new(
+            name.clone(),
+            "",
+            vec![Problem::error(None, wrong).help(help)],
+        )
+    };
+    let read = surroundings::read_file(file).map_err(|error| {
+        refuse(
+            format!("cannot read the configuration: {}", why(&error)),
+            "name another with --config FILE; `uturn dev` runs without one",
+        )
+    })?;
+    let text = str::from_utf8(&read.bytes).map_err(|error| {
+        refuse(
+            format!("this is not UTF-8 text: {error}"),
+            "save it as UTF-8",
+        )
+    })?;
+    let directory = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let host = Surroundings::of_this_host(directory).map_err(|error| {
+        refuse(
+            format!("cannot list this host's addresses: {error}"),
+            "allow AF_NETLINK sockets",
+        )
+    })?;
+    from_text(name, text, &host, read.world_readable)
+}
+
+/// Checks a configuration that is no file, such as the one of `uturn dev`.
+pub fn load_text(name: &str, text: &str) -> Result<Loaded, Report> {
+    let host = Surroundings::of_this_host(PathBuf::new()).map_err(|error| {
+        let wrong = format!("cannot list this host's addresses: {error}");
+        Report::new(name.to_owned(), "", vec![Problem::error(None, wrong)])
+    })?;
+    from_text(name.to_owned(), text, &host, false)
+}
+
+fn from_text(
+    name: String,
+    text: &str,
+    host: &Surroundings,
+    world_readable: bool,
+) -> Result<Loaded, Report> {
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        let problems = syntax
+            .iter()
+            .map(|error| Problem::error(error.span(), error.message().trim_end()).label("here"));
+        return Err(Report::new(name, text, problems.collect()));
+    }
+    let mut reader = Reader::default();
+    let checked = read_document(table, &mut reader).map(|document| {
+        warn_of_readers(&document.value, world_readable, &mut reader);
+        checked::check(&document.value, host, &mut reader)
+    });
+    let has_errors = reader.has_errors();
+    let report = Report::new(name, text, reader.problems);
+    match checked {
+        Some(checked) if !has_errors => Ok(Loaded {
+            checked,
+            warnings: report,
+        }),
+        _ => Err(report),
+    }
+}
+
+fn read_document(table: Spanned<DeTable<'_>>, reader: &mut Reader) -> Option<At<raw::Document>> {
+    let span = table.span();
+    reader.read(&Spanned::new(span, DeValue::Table(table.into_inner())))
+}
+
+/// Secrets in a file that everybody can read are none.
+fn warn_of_readers(document: &raw::Document, world_readable: bool, reader: &mut Reader) {
+    let auth = &document.auth.value;
+    let shared = auth.shared_secrets.value.iter().map(|at| &at.span);
+    let users = auth
+        .users
+        .value
+        .iter()
+        .filter_map(|user| user.value.password.as_ref());
+    let keys = document
+        .api
+        .iter()
+        .flat_map(|api| api.value.keys.value.iter());
+    let keys = keys.filter_map(|key| key.value.secret.as_ref());
+    let mut spans = shared.chain(users.chain(keys).map(|at| &at.span));
+    if let Some(span) = spans.next().filter(|_| world_readable) {
+        reader.report(
+            Problem::warning(
+                span.clone(),
+                "every user of this host can read the secrets in this file",
+            )
+            .help("chmod o-rwx the file, or move the secrets into files of their own"),
+        );
+    }
+}

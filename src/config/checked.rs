@@ -1,0 +1,172 @@
+//! From what was typed to what can be served: the checks that look at several keys.
+
+use std::num::NonZeroUsize;
+
+use tracing::level_filters::LevelFilter;
+
+use super::problem::Problem;
+use super::raw;
+use super::surroundings::Surroundings;
+use super::text::{ClientAddresses, LogFormat};
+use super::value::{At, Reader};
+use super::{certificate, credentials, http, listeners, relay};
+use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
+use crate::{api, net, turn};
+
+/// A configuration that can be served.
+#[derive(Clone)]
+pub struct Checked {
+    /// The relay.
+    pub relay: net::Relay,
+    /// The HTTP interface, if there is one.
+    pub api: Option<api::Settings>,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    /// The form of log lines.
+    pub format: LogFormat,
+    /// The least severe level that is logged.
+    pub level: LevelFilter,
+}
+
+/// Checks a document; what is wrong is left with the reader.
+pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut Reader) -> Checked {
+    let certificate = document
+        .tls
+        .as_ref()
+        .and_then(|tls| certificate::check(tls, host, reader));
+    let listeners = listeners::check(&document.listen, document.tls.as_ref(), host, reader);
+    let relays = relay::check(&document.relay, &listeners, host, reader);
+    let auth = credentials::check(&document.auth, host, reader);
+    let (name, certificate) = match certificate {
+        Some(usable) => (usable.name, Some(usable.files)),
+        None => (None, None),
+    };
+    let served = http::Served {
+        auth: &auth,
+        listeners: &listeners,
+        relays: &relays,
+        name,
+    };
+    let api = document
+        .api
+        .as_ref()
+        .map(|api| http::check(api, &served, host, reader));
+    let http = document
+        .api
+        .as_ref()
+        .map(|api| api.value.listen.value.as_slice());
+    listeners::report_duplicates(&listeners, http.unwrap_or_default(), reader);
+    let own_addresses = relay::own_addresses(&relays, host);
+    let log = &document.log.value;
+    Checked {
+        relay: net::Relay {
+            turn: turn(document, reader),
+            admission: admission(document, own_addresses),
+            net: net::Settings {
+                listeners: listeners.iter().map(|at| at.value).collect(),
+                certificate,
+                relay_addresses: relays,
+                ..shell(document)
+            },
+            auth,
+            log_full_addresses: log.client_addresses.value == ClientAddresses::Full,
+        },
+        api,
+        log: LogSettings {
+            format: log.format.value,
+            level: log.level.value.0,
+        },
+    }
+}
+
+/// The settings of the shell that stand for themselves.
+fn shell(document: &raw::Document) -> net::Settings {
+    let limits = &document.limits.value;
+    let server = &document.server.value;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    net::Settings {
+        listeners: Vec::new(),
+        certificate: None,
+        relay_addresses: Vec::new(),
+        workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
+        relay_ports: document.relay.value.ports.value.0.clone(),
+        max_connections: limits.connections.value.0 as usize,
+        max_connections_per_address: limits.connections_per_address.value.0 as usize,
+        idle_timeout: limits.idle_timeout.value.0,
+        handshake_timeout: limits.handshake_timeout.value.0,
+        listener_receive_buffer: server.listener_receive_buffer.value.0,
+        relay_receive_buffer: server.relay_receive_buffer.value.0,
+    }
+}
+
+fn turn(document: &raw::Document, reader: &mut Reader) -> turn::Settings {
+    let raw = &document.turn.value;
+    let (default, max) = (&raw.default_lifetime, &raw.max_lifetime);
+    if default.value.0 > max.value.0 {
+        let wrong = "`default_lifetime` is longer than `max_lifetime`";
+        let (place, other) = match &default.span {
+            Some(_) => (default.span.clone(), max.span.clone()),
+            None => (max.span.clone(), None),
+        };
+        reader.report(
+            Problem::error(place, wrong)
+                .also(other, "max_lifetime")
+                .help("shorten the one or raise the other; they are 10m and 1h unless written"),
+        );
+    }
+    turn::Settings {
+        software: raw.software.value.then(|| SOFTWARE.to_owned()),
+        default_lifetime: default.value.0,
+        max_lifetime: max.value.0,
+        nonce_lifetime: raw.nonce_lifetime.value.0,
+        channel_numbers: raw.channel_numbers.value,
+        channel_keeps_permission: raw.channel_keeps_permission.value,
+        max_permissions: raw.max_permissions.value.0 as usize,
+        max_channels: raw.max_channels.value.0 as usize,
+        name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
+    }
+}
+
+fn admission(
+    document: &raw::Document,
+    own_addresses: Vec<std::net::IpAddr>,
+) -> admission::Settings {
+    let peers = &document.peers.value;
+    let limits = &document.limits.value;
+    let ranges = |list: &At<Vec<At<peer_filter::PeerRange>>>| {
+        list.value.iter().map(|at| at.value.clone()).collect()
+    };
+    admission::Settings {
+        peers: peer_filter::Settings {
+            deny_special_purpose: peers.deny_special_purpose.value,
+            denied: ranges(&peers.deny),
+            allowed: ranges(&peers.allow),
+            own_addresses: if peers.deny_own_addresses.value {
+                own_addresses
+            } else {
+                Vec::new()
+            },
+        },
+        quotas: quota::Settings {
+            per_user: limits.allocations_per_user.value.0,
+            per_client_address: limits.allocations_per_client_address.value.0,
+            total: limits.allocations_total.value.0,
+        },
+        bandwidth: bandwidth::Settings {
+            per_allocation: limits.bandwidth_per_allocation.value.0,
+            per_user: limits.bandwidth_per_user.value.0,
+            total: limits.bandwidth_total.value.0,
+        },
+        unauthenticated_replies: rate_limit::Settings {
+            per_second: limits.unauthenticated_replies_per_second.value.0,
+            burst: limits.unauthenticated_replies_burst.value.0,
+        },
+    }
+}
+
+const SOFTWARE: &str = concat!("uturn ", env!("CARGO_PKG_VERSION"));

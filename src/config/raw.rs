@@ -1,0 +1,158 @@
+//! The key table: every key of the configuration with its type and its default.
+//!
+//! `config/uturn.toml` documents the same keys; a test compares the two. What the values mean together is
+//! checked in [`super::checked`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::section::sections;
+use super::text::{
+    AfterExpiry, Algorithm, ClientAddresses, External, Ha1, IceUri, Level, LogFormat, Name, Origin,
+    Realm, SecretText, Separator,
+};
+use super::units::{BitRate, ByteSize, DAY, Period, Ports};
+use super::value::{At, Number};
+use crate::admission::peer_filter::PeerRange;
+use crate::turn::ChannelNumbers;
+
+sections! {
+    /// The whole file.
+    struct Document {
+        listen: Listen = "{}",
+        tls: Tls,
+        auth: Auth = "{}",
+        relay: Relay = "{}",
+        turn: Turn = "{}",
+        peers: Peers = "{}",
+        limits: Limits = "{}",
+        api: Api,
+        log: Log = "{}",
+        server: Server = "{}",
+    }
+
+    /// Where clients are awaited.
+    struct Listen {
+        udp: Vec<At<SocketAddr>> = r#"["0.0.0.0:3478", "[::]:3478"]"#,
+        tcp: Vec<At<SocketAddr>> = r#"["0.0.0.0:3478", "[::]:3478"]"#,
+        // The default holds only where there is a certificate.
+        tls: Vec<At<SocketAddr>> = r#"["0.0.0.0:5349", "[::]:5349"]"#,
+    }
+
+    /// The certificate of TLS listeners.
+    struct Tls {
+        certificate: PathBuf,
+        key: PathBuf,
+    }
+
+    /// Who may use the relay.
+    struct Auth {
+        realm: Realm = r#""uturn""#,
+        shared_secrets: Vec<At<SecretText>> = "[]",
+        shared_secret_files: Vec<At<PathBuf>> = "[]",
+        shared_secret_env: Vec<At<String>> = "[]",
+        separator: Separator = r#"":""#,
+        after_expiry: AfterExpiry = r#""refresh""#,
+        refresh_past_expiry: Period<0, { 30 * DAY }> = r#""24h""#,
+        users: Vec<At<User>> = "[]",
+    }
+
+    /// A user with a fixed password.
+    struct User {
+        name: Name,
+        password: SecretText,
+        password_file: PathBuf,
+        ha1: Ha1,
+    }
+
+    /// Where relayed transport addresses are taken from.
+    struct Relay {
+        addresses: Vec<At<IpAddr>>,
+        external: External = "[]",
+        ports: Ports = r#""49152-65535""#,
+    }
+
+    /// The protocol.
+    struct Turn {
+        default_lifetime: Period<1, DAY> = r#""10m""#,
+        max_lifetime: Period<1, DAY> = r#""1h""#,
+        nonce_lifetime: Period<1, DAY> = r#""1h""#,
+        channel_numbers: ChannelNumbers = r#""rfc8656""#,
+        channel_keeps_permission: bool = "true",
+        max_permissions: Number<1, 65536> = "128",
+        max_channels: Number<1, 16384> = "128",
+        software: bool = "true",
+    }
+
+    /// Which peers may be reached.
+    struct Peers {
+        deny_special_purpose: bool = "true",
+        deny_own_addresses: bool = "true",
+        deny: Vec<At<PeerRange>> = "[]",
+        allow: Vec<At<PeerRange>> = "[]",
+        name_rule_in_reply: bool = "false",
+    }
+
+    /// How much anyone may do.
+    struct Limits {
+        allocations_per_user: Number<1, 1_000_000> = "64",
+        allocations_per_client_address: Number<1, 1_000_000> = "512",
+        allocations_total: Number<1, 1_000_000> = "16384",
+        bandwidth_per_allocation: BitRate = r#""80 Mbit/s""#,
+        bandwidth_per_user: BitRate = r#""160 Mbit/s""#,
+        bandwidth_total: BitRate = r#""8 Gbit/s""#,
+        unauthenticated_replies_per_second: Number<1, 1_000_000> = "50",
+        unauthenticated_replies_burst: Number<1, 1_000_000> = "250",
+        connections: Number<1, 1_000_000> = "16384",
+        connections_per_address: Number<1, 1_000_000> = "512",
+        idle_timeout: Period<1, 3600> = r#""30s""#,
+        handshake_timeout: Period<1, 300> = r#""10s""#,
+    }
+
+    /// The HTTP interface.
+    struct Api {
+        listen: Vec<At<SocketAddr>> = r#"["127.0.0.1:3480"]"#,
+        uris: Vec<At<IceUri>>,
+        ttl: Period<60, { 365 * DAY }> = r#""24h""#,
+        max_ttl: Period<60, { 365 * DAY }> = r#""48h""#,
+        origins: Vec<At<Origin>> = "[]",
+        requests_per_key_per_minute: Number<1, 1_000_000> = "600",
+        requests_per_address_per_minute: Number<1, 1_000_000> = "60",
+        keys: Vec<At<ApiKey>> = "[]",
+        tokens: Vec<At<Token>> = "[]",
+    }
+
+    /// A key that may ask for credentials.
+    struct ApiKey {
+        name: Name,
+        secret: SecretText,
+        secret_file: PathBuf,
+        secret_env: String,
+    }
+
+    /// A key that verifies tokens.
+    struct Token {
+        name: Name,
+        algorithm: Algorithm,
+        secret: SecretText,
+        secret_file: PathBuf,
+        secret_env: String,
+        public_key_file: PathBuf,
+        audience: String,
+        issuer: String,
+    }
+
+    /// What is logged, and how.
+    struct Log {
+        format: LogFormat = r#""text""#,
+        level: Level = r#""info""#,
+        client_addresses: ClientAddresses = r#""truncated""#,
+    }
+
+    /// The process.
+    struct Server {
+        workers: Number<0, 1024> = "0",
+        listener_receive_buffer: ByteSize = r#""4 MiB""#,
+        relay_receive_buffer: ByteSize = r#""256 KiB""#,
+    }
+}
