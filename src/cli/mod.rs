@@ -1,8 +1,109 @@
-//! The command line: one file per command.
+//! The command line: one file per command, [`service`] for what `serve` and `dev` have in common.
 
+mod check;
+mod credential;
+mod dev;
+mod logging;
+mod serve;
+mod service;
+mod summary;
+
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Report;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Credential(arguments) => credential::run(&arguments),
+    }
+}
+
+/// A STUN/TURN server for public hosts.
+///
+/// Relays WebRTC traffic for clients that no direct path connects, and issues the time-limited credentials
+/// that they need.
+#[derive(Parser)]
+#[command(version, subcommand_required = true, arg_required_else_help = true, after_help = HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Dev(dev::Arguments),
+    Check(check::Arguments),
+    Credential(credential::Arguments),
+}
+
+/// Which configuration file is read.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "UTURN_CONFIG", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
+
+/// Something ended well.
+const FINE: u8 = 0;
+/// Something failed while it ran.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const BAD_CONFIGURATION: u8 = 2;
+
+const DEFAULT_FILE: &str = "/etc/uturn/uturn.toml";
+
+const HELP: &str = "\
+First steps:
+  uturn dev                            try it on this machine, without any configuration
+  uturn check /etc/uturn/uturn.toml    see what is wrong with a configuration
+  uturn serve                          serve clients with /etc/uturn/uturn.toml
+
+`uturn help COMMAND` explains a command, with examples.
+
+Exit codes:
+  0  fine
+  1  failed while running, such as a port in use; `check`: the configuration has errors
+  2  wrong usage or a wrong configuration; nothing was started";
+
+/// Shows the problems of a configuration on standard error.
+fn show(report: &Report) {
+    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    eprint!("{}", report.render(colour));
+}
+
+/// Shows why a configuration is refused, and with what `consequence`.
+fn refuse(file: &Path, report: &Report, consequence: &str) {
+    show(report);
+    if report.is_unread() {
+        return;
+    }
+    let errors = count(report.errors(), "error");
+    let found = match report.warnings() {
+        0 => errors,
+        warnings => format!("{errors} and {}", count(warnings, "warning")),
+    };
+    complain(&format!("{} has {found}{consequence}", file.display()));
+}
+
+/// Says on standard error why the program ends, in one sentence.
+fn complain(sentence: &str) {
+    eprintln!("uturn: {sentence}");
+}
+
+/// `1 error`, `2 errors`.
+fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
 }

@@ -163,11 +163,14 @@ pub(super) fn one_of<'n, T>(
         reader.report(problem.help("add name = \"…\""));
     }
     if count != 1 {
-        let wrong = match count {
-            0 => format!("this has none of {keys}"),
-            _ => format!("this has more than one of {keys}"),
+        let (wrong, help) = match count {
+            0 => (format!("this has none of {keys}"), "add one of them"),
+            _ => (
+                format!("this has more than one of {keys}"),
+                "keep one of them",
+            ),
         };
-        reader.report(Problem::error(table.span.clone(), wrong).help("keep exactly one of them"));
+        reader.report(Problem::error(table.span.clone(), wrong).help(help));
     }
     name.filter(|_| count == 1)
 }

@@ -31,7 +31,7 @@ pub(super) fn check(
     reader: &mut Reader,
 ) -> Settings {
     let raw = &api.value;
-    report_open(raw, reader);
+    report_open(api, reader);
     report_names(raw, reader);
     let (ttl, max_ttl) = (&raw.ttl, &raw.max_ttl);
     if ttl.value.0 > max_ttl.value.0 {
@@ -89,7 +89,8 @@ pub(super) fn check(
 }
 
 /// Without keys anyone who reaches the interface gets a credential: on loopback alone.
-fn report_open(api: &raw::Api, reader: &mut Reader) {
+fn report_open(table: &At<raw::Api>, reader: &mut Reader) {
+    let api = &table.value;
     if !api.keys.value.is_empty() || !api.tokens.value.is_empty() {
         return;
     }
@@ -106,7 +107,7 @@ fn report_open(api: &raw::Api, reader: &mut Reader) {
                 .help("add [[api.keys]], or listen on 127.0.0.1 behind a web server that authenticates"),
         );
     }
-    if api.listen.value.is_empty() {
+    if api.listen.value.is_empty() && !reader.is_flawed(&table.span) {
         reader.report(
             Problem::error(api.listen.span.clone(), "[api] listens nowhere")
                 .help("add an address, or remove [api]"),
@@ -269,7 +270,7 @@ fn uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<Str
     let Some(uris) = &api.value.uris else {
         return derived_uris(api, served, reader);
     };
-    if uris.value.is_empty() {
+    if uris.value.is_empty() && !reader.is_flawed(&api.span) {
         let problem = Problem::error(uris.span.clone(), "there is no URI to hand out");
         reader.report(problem.help("add one, or remove `uris` to derive them from the listeners"));
     }

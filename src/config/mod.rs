@@ -33,7 +33,7 @@ pub use checked::{Checked, LogSettings};
 pub use http::{host_of, uri};
 pub use problem::Report;
 pub use secrets::{secret_from_file, secret_from_variable};
-pub use text::{LogFormat, separator};
+pub use text::{LogFormat, MAX_USERNAME, realm, separator};
 pub use units::{duration, show_duration};
 
 use problem::Problem;
@@ -84,7 +84,7 @@ pub fn load(file: &Path) -> Result<Loaded, Report> {
 pub fn load_text(name: &str, text: &str) -> Result<Loaded, Report> {
     let host = Surroundings::of_this_host(PathBuf::new()).map_err(|error| {
         let wrong = format!("cannot list this host's addresses: {error}");
-        Report::new(name.to_owned(), "", vec![Problem::error(None, wrong)])
+        Report::unread(name.to_owned(), Problem::error(None, wrong))
     })?;
     from_text(name.to_owned(), text, &host, false)
 }
@@ -96,15 +96,17 @@ fn from_text(
     world_readable: bool,
 ) -> Result<Loaded, Report> {
     let (table, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        let problems = syntax
-            .iter()
-            .map(|error| Problem::error(error.span(), error.message().trim_end()).label("here"));
-        return Err(Report::new(name, text, problems.collect()));
+    // What a parser says behind its first error is mostly an echo of that error.
+    if let Some(error) = syntax.first() {
+        let problem = Problem::error(error.span(), error.message().trim_end())
+            .help("mend this first; the rest of the file is checked then");
+        return Err(Report::new(name, text, vec![problem]));
     }
     let mut reader = Reader::default();
     let checked = read_document(table, &mut reader).map(|document| {
-        warn_of_readers(&document.value, world_readable, &mut reader);
+        if world_readable {
+            warn_of_readers(&document.value, &name, &mut reader);
+        }
         checked::check(&document.value, host, &mut reader)
     });
     let has_errors = reader.has_errors();
@@ -124,7 +126,7 @@ fn read_document(table: Spanned<DeTable<'_>>, reader: &mut Reader) -> Option<At<
 }
 
 /// Secrets in a file that everybody can read are none.
-fn warn_of_readers(document: &raw::Document, world_readable: bool, reader: &mut Reader) {
+fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let auth = &document.auth.value;
     let shared = auth.shared_secrets.value.iter().map(|at| &at.span);
     let users = auth
@@ -138,13 +140,15 @@ fn warn_of_readers(document: &raw::Document, world_readable: bool, reader: &mut 
         .flat_map(|api| api.value.keys.value.iter());
     let keys = keys.filter_map(|key| key.value.secret.as_ref());
     let mut spans = shared.chain(users.chain(keys).map(|at| &at.span));
-    if let Some(span) = spans.next().filter(|_| world_readable) {
+    if let Some(span) = spans.next() {
         reader.report(
             Problem::warning(
                 span.clone(),
                 "every user of this host can read the secrets in this file",
             )
-            .help("chmod o-rwx the file, or move the secrets into files of their own"),
+            .help(format!(
+                "chmod o-rwx {file}, or move the secrets into files of their own"
+            )),
         );
     }
 }

@@ -108,6 +108,7 @@ pub struct Report {
     file: String,
     text: String,
     problems: Vec<Problem>,
+    is_unread: bool,
 }
 
 impl Report {
@@ -117,7 +118,21 @@ impl Report {
             file,
             text: redacted(text),
             problems,
+            is_unread: false,
         }
+    }
+
+    /// The configuration could not even be read.
+    pub(super) fn unread(file: String, problem: Problem) -> Self {
+        Self {
+            is_unread: true,
+            ..Self::new(file, "", vec![problem])
+        }
+    }
+
+    /// Whether the configuration could not even be read.
+    pub fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// Whether there is nothing to say.

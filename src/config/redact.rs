@@ -54,7 +54,9 @@ fn mask_value<'a>(text: &'a str, out: &mut String) -> &'a str {
     for (at, c) in text.char_indices() {
         let is_structure = match quote {
             // One line is one string: a quote that is missing does not hide the rest of the file.
-            _ if c == '\n' && depth == 0 => return &text[at..],
+            _ if c == '\n' && (depth == 0 || starts_statement(&text[at + 1..])) => {
+                return &text[at..];
+            }
             Some(open) => {
                 let closes = c == open && !escaped;
                 escaped = c == '\\' && open == '"' && !escaped;
@@ -78,6 +80,14 @@ fn mask_value<'a>(text: &'a str, out: &mut String) -> &'a str {
         }
     }
     ""
+}
+
+/// Whether a bracket that is missing in a line above is the likely reason to still be in its list.
+fn starts_statement(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or_default().trim_start();
+    let is_key = |c: char| c.is_ascii_lowercase() || c == '_';
+    let behind = line.trim_start_matches(is_key);
+    line.starts_with("[[") || (behind.len() < line.len() && behind.starts_with(" = "))
 }
 
 fn mask(c: char, out: &mut String) {
@@ -109,6 +119,10 @@ mod tests {
         assert_eq!(
             redacted("shared-secrte = 1\nshared-secret = \"hush\nudp = [\"::\"]"),
             "shared-secrte = 1\nshared-secret = \"****\nudp = [\"::\"]"
+        );
+        assert_eq!(
+            redacted("secret = [\"hush\"\n \"hush=\"\nudp = 1"),
+            "secret = [\"****\"\n \"*****\"\nudp = 1"
         );
         assert_eq!(redacted("\"password\" = hush"), "\"password\" = ****");
         assert_eq!(

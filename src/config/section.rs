@@ -140,7 +140,7 @@ fn unknown_key(name: &str, span: Span, keys: &[Key], path: &[&str]) -> Problem {
     }
     let homes = homes(name, super::raw::Document::keys(), &mut Vec::new());
     if !homes.is_empty() {
-        return problem.help(format!("`{name}` belongs into {}", homes.join(" or ")));
+        return problem.help(format!("`{name}` belongs in {}", homes.join(" or ")));
     }
     let names: Vec<_> = keys.iter().map(|key| key.name).collect();
     problem.help(format!("known here: {}", names.join(", ")))

@@ -188,7 +188,7 @@ error: unknown key `realm`
 8 | realm = "a"
   | ^^^^^ not a key of [turn]
   |
-  = help: `realm` belongs into [auth]
+  = help: `realm` belongs in [auth]
 
 error: expected a string, found a number
  --> uturn.toml:9:16

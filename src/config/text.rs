@@ -38,14 +38,19 @@ impl Text for Realm {
     const WANTED: &'static str = "a name such as \"example.org\"";
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() || text.chars().count() > MAX_REALM {
-            return Err(format!("a realm has 1 to {MAX_REALM} characters"));
-        }
-        if text.contains(['"', '\\']) || text.chars().any(char::is_control) {
-            return Err("a realm has no quotes, backslashes or control characters".into());
-        }
-        Ok(Self(text.to_owned()))
+        realm(text).map(Self)
     }
+}
+
+/// Reads a realm; the error says what is wrong.
+pub fn realm(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().count() > MAX_REALM {
+        return Err(format!("a realm has 1 to {MAX_REALM} characters"));
+    }
+    if text.contains(['"', '\\']) || text.chars().any(char::is_control) {
+        return Err("a realm has no quotes, backslashes or control characters".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// What stands between expiry and user id.

@@ -1,0 +1,92 @@
+//! `uturn serve`: serves clients until it is told to stop.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use sd_notify::NotifyState;
+use tracing::{error, info};
+
+use super::service::{Service, Signals, tell};
+use super::{
+    BAD_CONFIGURATION, ConfigFile, FAILED, FINE, complain, logging, refuse, show, summary,
+};
+use crate::config::{self, Checked, Loaded};
+
+/// Serve clients with a configuration file
+///
+/// Stays in the foreground and logs to standard error; systemd/uturn.service runs it as a service. SIGTERM
+/// and SIGINT stop it. The configuration is read at start.
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+const HELP: &str = "\
+Examples:
+  uturn serve
+  uturn serve --config ./uturn.toml
+  RUST_LOG=debug uturn serve           log more than the configuration says
+
+Exit codes:
+  0  stopped by a signal
+  1  failed while starting or running, such as a port in use
+  2  wrong usage or a wrong configuration; nothing was started";
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match load(&arguments.file.config) {
+        Ok(checked) => match serve(&arguments.file.config, checked) {
+            Ok(()) => FINE.into(),
+            Err(sentence) => {
+                // With its logs off, the program still says why it ends.
+                if tracing::enabled!(tracing::Level::ERROR) {
+                    error!("{sentence}");
+                } else {
+                    complain(&sentence);
+                }
+                FAILED.into()
+            }
+        },
+        Err(code) => code.into(),
+    }
+}
+
+/// Reads the configuration and starts logging; problems are shown.
+fn load(file: &Path) -> Result<Checked, u8> {
+    let Loaded { checked, warnings } = config::load(file).map_err(|report| {
+        refuse(file, &report, "; nothing was started");
+        BAD_CONFIGURATION
+    })?;
+    show(&warnings);
+    logging::start(checked.log).map_err(|sentence| {
+        complain(&sentence);
+        BAD_CONFIGURATION
+    })?;
+    Ok(checked)
+}
+
+fn serve(file: &Path, checked: Checked) -> Result<(), String> {
+    let mut signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
+    info!(configuration = %file.display(), "starting");
+    let relays = checked.relay.net.relay_addresses.clone();
+    let api = checked.api;
+    let service = Service::start(checked.relay, |_| api)?;
+    let listeners = summary::of_listeners(service.listeners());
+    for relay in relays {
+        info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");
+    }
+    for address in service.http_addresses() {
+        info!(%address, "issuing credentials over HTTP");
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), %listeners, "serving");
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::Status(&format!("serving {listeners}")),
+    ]);
+    signals.wait(&service);
+    tell(&[NotifyState::Stopping]);
+    service.stop();
+    info!("stopped");
+    Ok(())
+}

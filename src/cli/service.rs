@@ -1,0 +1,151 @@
+//! A relay with its HTTP interface, from start to stop: what `serve` and `dev` have in common.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::net::Listener;
+use crate::{api, net};
+
+/// What runs: the relay, and the HTTP interface if there is one.
+pub(super) struct Service {
+    relay: Arc<net::Running>,
+    api: Option<api::Running>,
+}
+
+impl Service {
+    /// Starts the relay, then the HTTP interface that `api` describes once the relay's ports are known.
+    ///
+    /// If either cannot start, nothing is left running; the error is one sentence.
+    pub fn start(
+        relay: net::Relay,
+        api: impl FnOnce(&[Listener]) -> Option<api::Settings>,
+    ) -> Result<Self, String> {
+        let relay = Arc::new(net::start(relay).map_err(|error| error.to_string())?);
+        let settings = api(relay.listeners());
+        // The HTTP interface asks whether the relay is ready, but does not keep it alive.
+        let asked = Arc::downgrade(&relay);
+        let is_ready = move || asked.upgrade().is_some_and(|relay| relay.is_ready());
+        match settings
+            .map(|settings| api::start(settings, is_ready))
+            .transpose()
+        {
+            Ok(api) => Ok(Self { relay, api }),
+            Err(error) => {
+                stop_relay(relay);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Where clients are awaited.
+    pub fn listeners(&self) -> &[Listener] {
+        self.relay.listeners()
+    }
+
+    /// Where the HTTP interface listens.
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        self.api.as_ref().map_or(&[], api::Running::addresses)
+    }
+
+    /// Stops everything and waits for it.
+    pub fn stop(self) {
+        if let Some(api) = self.api {
+            api.stop();
+        }
+        stop_relay(self.relay);
+    }
+}
+
+fn stop_relay(relay: Arc<net::Running>) {
+    // Whoever still holds the relay is about to drop it, which stops it as well.
+    if let Some(relay) = Arc::into_inner(relay) {
+        relay.stop();
+    }
+}
+
+/// The signals that the process answers.
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from their default, which would end the process.
+    pub fn take() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let taken = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
+        drop(taken);
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
+    }
+
+    /// Waits until the process is asked to end (SIGTERM, SIGINT); meanwhile tells the service manager that
+    /// the service is alive.
+    pub fn wait(&mut self, service: &Service) {
+        let Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        } = self;
+        runtime.block_on(async {
+            let mut watchdog = watchdog();
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return info!("SIGTERM: stopping"),
+                    _ = interrupt.recv() => return info!("SIGINT: stopping"),
+                    _ = hangup.recv() => {
+                        info!("SIGHUP: the configuration is read at start only; restart to change it");
+                    }
+                    () = tick(&mut watchdog) => {
+                        if service.relay.is_ready() {
+                            tell(&[NotifyState::Watchdog]);
+                        } else {
+                            warn!("the relay does not answer; the service manager will restart it");
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Ticks twice per period of the service manager's watchdog, if it has one.
+fn watchdog() -> Option<tokio::time::Interval> {
+    let period = sd_notify::watchdog_enabled()? / 2;
+    Some(tokio::time::interval(period.max(Duration::from_millis(1))))
+}
+
+async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the service manager about a change, if there is a service manager.
+pub(super) fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "cannot reach the service manager");
+    }
+}

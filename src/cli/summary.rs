@@ -1,0 +1,104 @@
+//! What a configuration serves, in a few lines.
+
+use crate::auth::AfterExpiry;
+use crate::config::{Checked, show_duration};
+use crate::net::{Listener, ListenerTransport};
+
+use super::count;
+
+/// Describes what would be served, one topic a line.
+pub(super) fn of(checked: &Checked) -> String {
+    let mut lines = Vec::new();
+    for (transport, name) in TRANSPORTS {
+        let addresses = addresses(&checked.relay.net.listeners, transport);
+        if !addresses.is_empty() {
+            lines.push((name, addresses.join(", ")));
+        }
+    }
+    lines.push(("relay", relay(checked)));
+    lines.push(("auth", auth(checked)));
+    lines.push(("peers", peers(checked)));
+    if let Some(api) = &checked.api {
+        let listen: Vec<_> = api.listen.iter().map(ToString::to_string).collect();
+        lines.push(("http", listen.join(", ")));
+        for (index, uri) in api.uris.iter().enumerate() {
+            lines.push((if index == 0 { "uris" } else { "" }, uri.clone()));
+        }
+    }
+    let shown = lines
+        .iter()
+        .map(|(topic, text)| format!("  {topic:<6} {text}\n"));
+    shown.collect()
+}
+
+/// Where clients are awaited, on one line: `udp 0.0.0.0:3478, tls [::]:5349`.
+pub(super) fn of_listeners(listeners: &[Listener]) -> String {
+    let shown = TRANSPORTS.iter().flat_map(|(transport, name)| {
+        let addresses = addresses(listeners, *transport).into_iter();
+        addresses.map(move |address| format!("{name} {address}"))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn addresses(listeners: &[Listener], transport: ListenerTransport) -> Vec<String> {
+    let of_transport = listeners
+        .iter()
+        .filter(|listener| listener.transport == transport);
+    of_transport
+        .map(|listener| listener.address.to_string())
+        .collect()
+}
+
+fn relay(checked: &Checked) -> String {
+    let net = &checked.relay.net;
+    let addresses: Vec<_> = net
+        .relay_addresses
+        .iter()
+        .map(|relay| match relay.external {
+            Some(external) => format!("{} (seen as {external})", relay.bind),
+            None => relay.bind.to_string(),
+        })
+        .collect();
+    let (first, last) = (net.relay_ports.start(), net.relay_ports.end());
+    format!("{}, ports {first}-{last}", addresses.join(", "))
+}
+
+fn auth(checked: &Checked) -> String {
+    let auth = &checked.relay.auth;
+    let after = match auth.after_expiry {
+        AfterExpiry::RefreshFor(time) => format!(
+            "allocations may outlive credentials by {}",
+            show_duration(time)
+        ),
+        AfterExpiry::End => "allocations end with their credential".into(),
+    };
+    let secrets = count(auth.shared_secrets.len(), "shared secret");
+    let users = count(auth.static_users.len(), "user");
+    format!("realm {}, {secrets}, {users}; {after}", auth.realm)
+}
+
+fn peers(checked: &Checked) -> String {
+    let peers = &checked.relay.admission.peers;
+    let mut rules = Vec::new();
+    if peers.deny_special_purpose {
+        rules.push("special-purpose ranges denied".to_owned());
+    }
+    if !peers.own_addresses.is_empty() {
+        rules.push("this host denied".to_owned());
+    }
+    for (ranges, verb) in [(&peers.denied, "denied"), (&peers.allowed, "allowed")] {
+        if !ranges.is_empty() {
+            rules.push(format!("{} {verb}", count(ranges.len(), "range")));
+        }
+    }
+    if rules.is_empty() {
+        return "every address may be reached".into();
+    }
+    rules.join(", ")
+}
+
+const TRANSPORTS: [(ListenerTransport, &str); 3] = [
+    (ListenerTransport::Udp, "udp"),
+    (ListenerTransport::Tcp, "tcp"),
+    (ListenerTransport::Tls, "tls"),
+];
