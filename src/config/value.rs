@@ -99,7 +99,8 @@ pub(super) trait Text: Sized {
     /// What to write, with an example; follows "write".
     const WANTED: &'static str;
 
-    /// Reads the text; the error says what is wrong with it.
+    /// Reads the text; the error says what is wrong with it, and may end in `: write …` if it knows better
+    /// than [`Self::WANTED`] what to write.
     fn parse(text: &str) -> Result<Self, String>;
 }
 
@@ -112,8 +113,9 @@ impl<T: Text> Value for T {
         match T::parse(text) {
             Ok(parsed) => Some(parsed),
             Err(wrong) => {
-                let help = format!("write {}", T::WANTED);
-                reader.report(Problem::error(span.clone(), wrong).help(help));
+                let (wrong, help) = wrong.split_once(": write ").unwrap_or((&wrong, T::WANTED));
+                let problem = Problem::error(span.clone(), wrong);
+                reader.report(problem.help(format!("write {help}")));
                 None
             }
         }

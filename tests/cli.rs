@@ -1,0 +1,383 @@
+//! The program as an operator meets it: exit codes, messages, signals.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use uturn::auth::{Secret, password_for};
+
+const SECRET: &str = "q7Jv0aXzq7Jv0aXz";
+/// Far longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Variables that would change what the program does.
+const VARIABLES: [&str; 7] = [
+    "UTURN_CONFIG",
+    "RUST_LOG",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "CREDENTIALS_DIRECTORY",
+    "JOURNAL_STREAM",
+];
+
+/// A directory of its own for each test, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("uturn-cli-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory can be made");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("and protected");
+        path
+    }
+
+    /// Writes a configuration with a secret and `rest`.
+    fn config(&self, rest: &str) -> PathBuf {
+        let auth = format!("[auth]\nshared_secrets = [\"{SECRET}\"]\n");
+        self.write("uturn.toml", &(auth + rest))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn uturn() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uturn"));
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    uturn().args(arguments).output().expect("uturn runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths are UTF-8 here")
+}
+
+#[test]
+fn help_teaches_every_command() {
+    let help = stdout(&run(&["--help"]));
+    for command in ["serve", "dev", "check", "credential"] {
+        assert!(help.contains(command), "{help}");
+        let own = run(&["help", command]);
+        assert_eq!(own.status.code(), Some(0));
+        for part in ["Examples:", "Exit codes:"] {
+            assert!(stdout(&own).contains(part), "{}", stdout(&own));
+        }
+    }
+    assert!(help.contains("Exit codes:"), "{help}");
+    let version = concat!("uturn ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(stdout(&run(&["--version"])), version);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let wrong = [
+        &[][..],
+        &["chek"],
+        &["serve", "--secret", "x"],
+        &["dev", "--port", "70000"],
+        &["dev", "--realm", ""],
+    ];
+    for arguments in wrong {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_shows_what_would_be_served() {
+    let directory = Directory::new("check");
+    let file = directory.config("[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n[api]\n");
+    let output = run(&["check", text(&file)]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let summary = stdout(&output);
+    for part in [
+        "is fine. It serves:",
+        "udp    127.0.0.1:3478\n",
+        "relay  127.0.0.1, ports 49152-65535\n",
+        "auth   realm uturn, 1 shared secret, 0 users",
+        "uris   turn:127.0.0.1:3478?transport=udp\n",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    assert!(!summary.contains("tcp"), "{summary}");
+}
+
+#[test]
+fn check_exits_with_1_and_serve_with_2_for_the_same_problems() {
+    let directory = Directory::new("problems");
+    let file = directory.config(
+        "[peers]\ndeny = [\"10.0.0.0/33\"]\n[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n",
+    );
+    let check = run(&["check", text(&file)]);
+    assert_eq!(check.status.code(), Some(1));
+    let serve = run(&["serve", "--config", text(&file)]);
+    assert_eq!(serve.status.code(), Some(2));
+    for report in [stderr(&check), stderr(&serve)] {
+        for part in [
+            "uturn.toml:4:9",
+            "`10.0.0.0/33`",
+            "uturn.toml:6:15",
+            "there is no such file",
+            "has 3 errors",
+        ] {
+            assert!(report.contains(part), "{part}: {report}");
+        }
+    }
+    assert!(stderr(&serve).contains("nothing was started"));
+}
+
+#[test]
+fn serve_refuses_placeholders_open_relays_and_missing_files() {
+    let directory = Directory::new("refuse");
+    for (content, says) in [
+        ("[auth]\nshared_secrets = [\"changeme\"]\n", "placeholder"),
+        ("[auth]\n", "nobody is authenticated"),
+        ("[auth\n", "mend this first"),
+    ] {
+        let file = directory.write("bad.toml", content);
+        let output = run(&["serve", "--config", text(&file)]);
+        assert_eq!(output.status.code(), Some(2), "{content}");
+        let report = stderr(&output);
+        assert!(report.contains(says), "{content}: {report}");
+        assert!(!report.contains("changeme"), "{report}");
+    }
+    let mut absent = uturn();
+    let output = absent.arg("serve").env("UTURN_CONFIG", "/nonexistent");
+    let output = output.output().expect("uturn runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("there is no such file"));
+}
+
+/// Serves `[listen]` with one of its ports taken.
+#[track_caller]
+fn assert_refuses_port(directory: &Directory, listen: &str, taken: &str) {
+    let file = directory.config(&format!("[listen]\n{listen}\n"));
+    let output = run(&["serve", "--config", text(&file)]);
+    assert_eq!(output.status.code(), Some(1), "{listen}");
+    let log = stderr(&output);
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 1, "{log}");
+    assert!(errors[0].contains(taken), "{log}");
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence_and_exit_code_1() {
+    let directory = Directory::new("in-use");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let taken = udp.local_addr().expect("it is bound").to_string();
+    assert_refuses_port(
+        &directory,
+        &format!("udp = [\"{taken}\"]\ntcp = []"),
+        &taken,
+    );
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = tcp.local_addr().expect("it is bound").to_string();
+    assert_refuses_port(
+        &directory,
+        &format!("udp = []\ntcp = [\"{taken}\"]"),
+        &taken,
+    );
+}
+
+#[test]
+fn the_program_says_why_it_ends_even_if_nothing_is_logged() {
+    let directory = Directory::new("silent");
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound");
+    let file = directory.config(&format!(
+        "[listen]\nudp = [\"{address}\"]\ntcp = []\n[log]\nlevel = \"off\"\n"
+    ));
+    let silent = stderr(&run(&["serve", "--config", text(&file)]));
+    assert!(silent.starts_with("uturn: "), "{silent}");
+    assert!(silent.contains(&address.to_string()), "{silent}");
+    // RUST_LOG comes before the configured level.
+    let mut loud = uturn();
+    let loud = loud
+        .args(["serve", "--config", text(&file)])
+        .env("RUST_LOG", "info");
+    let loud = stderr(&loud.output().expect("uturn runs"));
+    assert!(loud.contains("INFO") && loud.contains("ERROR"), "{loud}");
+    let mut wrong = uturn();
+    let wrong = wrong
+        .args(["serve", "--config", text(&file)])
+        .env("RUST_LOG", "==");
+    let wrong = wrong.output().expect("uturn runs");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).starts_with("uturn: RUST_LOG is wrong"));
+}
+
+#[test]
+fn a_credential_is_signed_with_the_secret_wherever_that_comes_from() {
+    let directory = Directory::new("credential");
+    let secret_file = directory.write("secret", &format!("{SECRET}\n"));
+    let config =
+        directory.config("separator = \"|\"\n[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n");
+    for (source, separator) in [
+        (["--secret-file", text(&secret_file)], ':'),
+        (["--secret-env", "HELD"], ':'),
+        (["--config", text(&config)], '|'),
+    ] {
+        let output = uturn()
+            .args(["credential", "--user", "alice", "--ttl", "10m", "--json"])
+            .args(source)
+            .env("HELD", SECRET)
+            .output()
+            .expect("uturn runs");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let username = json["username"].as_str().expect("a username");
+        assert_eq!(username, format!("{}{separator}alice", json["expires"]));
+        assert_eq!(json["ttl"], 600);
+        assert_eq!(
+            json["password"],
+            password_for(&Secret::new(SECRET), username)
+        );
+    }
+}
+
+#[test]
+fn a_credential_needs_exactly_one_secret_that_is_there() {
+    assert_eq!(run(&["credential"]).status.code(), Some(2));
+    let two = ["credential", "--secret-env", "A", "--secret-file", "b"];
+    assert_eq!(run(&two).status.code(), Some(2));
+    let missing = run(&["credential", "--secret-env", "UTURN_NOT_SET"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let sentence = "uturn: the environment variable UTURN_NOT_SET is not set\n";
+    assert_eq!(stderr(&missing), sentence);
+}
+
+/// A program that runs until it is told to stop; killed if a test fails before that.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(piped.spawn().expect("uturn starts"))
+    }
+
+    fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        let sent = kill.args([signal, &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the end and returns the exit code with what was logged.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        let stderr = self.0.stderr.as_mut().expect("stderr is piped");
+        stderr.read_to_string(&mut log).expect("logs are text");
+        let status = self.0.wait().expect("it ends");
+        (status.code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads what the program tells its service manager until a message contains `wanted`.
+fn told(manager: &UnixDatagram, wanted: &str) -> String {
+    let mut buffer = [0; 4096];
+    loop {
+        let received = manager.recv(&mut buffer);
+        let length = received.unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+        let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if message.contains(wanted) {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
+    let directory = Directory::new("serve");
+    let socket = directory.0.join("notify");
+    let manager = UnixDatagram::bind(&socket).expect("a socket can be bound");
+    manager
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a timeout can be set");
+    let file = directory.config(
+        "[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = [\"127.0.0.1:0\"]\n[log]\nformat = \"json\"\n",
+    );
+    let running = Running::start(
+        uturn()
+            .args(["serve", "--config", text(&file)])
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "100000"),
+    );
+    let ready = told(&manager, "READY=1");
+    let port = ready
+        .split_once("tcp 127.0.0.1:")
+        .and_then(|(_, rest)| rest.lines().next());
+    let port: u16 = port.and_then(|port| port.parse().ok()).expect(&ready);
+    TcpStream::connect(("127.0.0.1", port)).expect("it listens once it is ready");
+    running.signal("-HUP");
+    told(&manager, "WATCHDOG=1");
+    running.signal("-TERM");
+    told(&manager, "STOPPING=1");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    for line in log.lines() {
+        let _: serde_json::Value = serde_json::from_str(line).expect("every line is JSON");
+    }
+    assert!(log.contains("SIGHUP"), "{log}");
+    assert!(log.contains("\"message\":\"stopped\""), "{log}");
+}
+
+#[test]
+fn dev_prints_what_a_web_developer_pastes() {
+    let ports = ["--port", "0", "--tls-port", "0", "--http-port", "0"];
+    let mut running = Running::start(uturn().arg("dev").args(ports));
+    let stdout = running.0.stdout.take().expect("stdout is piped");
+    let mut greeting = String::new();
+    for line in BufReader::new(stdout).lines() {
+        greeting.push_str(&line.expect("the greeting is text"));
+        greeting.push('\n');
+        if greeting.contains("RTCPeerConnection") {
+            break;
+        }
+    }
+    for part in [
+        "turn:127.0.0.1:",
+        "turns:localhost:",
+        "username ",
+        "credential ",
+        "const { iceServers } = await (await fetch(\"http://127.0.0.1:",
+        "Ctrl-C",
+    ] {
+        assert!(greeting.contains(part), "{part}: {greeting}");
+    }
+    assert!(!greeting.contains("turn:127.0.0.1:0"), "{greeting}");
+    running.signal("-INT");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+}
