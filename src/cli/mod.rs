@@ -1,4 +1,4 @@
-//! The command line: one file per command, [`service`] for what `serve` and `dev` have in common.
+//! The command line: one file per command, `service` for what `serve` and `dev` have in common.
 
 mod check;
 mod credential;

@@ -30,68 +30,54 @@ pub(super) fn check(
     host: &Surroundings,
     reader: &mut Reader,
 ) -> Option<Usable> {
-    for (value, key) in [
-        (&tls.value.certificate, "certificate"),
-        (&tls.value.key, "key"),
-    ] {
+    let raw::Tls { certificate, key } = &tls.value;
+    for (value, name) in [(certificate, "certificate"), (key, "key")] {
         if value.is_none() && !reader.is_flawed(&tls.span) {
-            let wrong = format!("[tls] has no `{key}`");
-            reader.report(
-                Problem::error(tls.span.clone(), wrong)
-                    .help(format!("add {key} = \"/path/to/{key}.pem\"")),
-            );
+            let problem = Problem::error(tls.span.clone(), format!("[tls] has no `{name}`"));
+            reader.report(problem.help(format!("add {name} = \"/path/to/{name}.pem\"")));
         }
     }
-    let chain = tls
-        .value
-        .certificate
+    // Both are read before the first one that fails ends this: both may have problems.
+    let chain = certificate
         .as_ref()
         .and_then(|path| read_chain(path, host, reader));
-    let key = tls
-        .value
-        .key
-        .as_ref()
-        .and_then(|path| read_key(path, host, reader));
-    let ((chain_path, chain), (key_path, key)) = (chain?, key?);
+    let private = key.as_ref().and_then(|path| read_key(path, host, reader));
+    let ((chain_path, chain), (key_path, private)) = (chain?, private?);
+    let (certificate, key) = (certificate.as_ref()?, key.as_ref()?);
     let leaf = chain.first()?.clone();
-    let chain_span = tls
-        .value
-        .certificate
-        .as_ref()
-        .and_then(|path| path.span.clone());
-    let key_span = tls.value.key.as_ref().and_then(|path| path.span.clone());
-    match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
-        Ok(_) => {}
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            let problem = Problem::error(key_span, "this key does not belong to the certificate")
-                .also(chain_span, "the certificate")
-                .help("use the key that the certificate was requested with");
-            reader.report(problem);
-            return None;
-        }
-        Err(error) => {
-            let wrong = format!("{} cannot be served: {error}", chain_path.display());
-            reader.report(Problem::error(chain_span, wrong));
-            return None;
-        }
+    if let Err(error) = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
+        reader.report(unusable(certificate, key, &error));
+        return None;
     }
-    let name =
-        EndEntityCert::try_from(&leaf).ok().and_then(|leaf| {
-            let validity = validity(&leaf, UnixTime::now());
-            reader.problems.extend(validity.map(|wrong| {
-                Problem::warning(chain_span, wrong).help("clients refuse it; renew it")
-            }));
-            leaf.valid_dns_names()
-                .find(|name| !name.contains('*'))
-                .map(str::to_owned)
-        });
+    let leaf = EndEntityCert::try_from(&leaf).ok();
+    if let Some(wrong) = leaf
+        .as_ref()
+        .and_then(|leaf| validity(leaf, UnixTime::now()))
+    {
+        let problem = Problem::warning(certificate.span.clone(), wrong);
+        reader.report(problem.help("clients refuse it; renew it"));
+    }
+    let name = leaf
+        .as_ref()
+        .and_then(|leaf| leaf.valid_dns_names().find(|name| !name.contains('*')));
     Some(Usable {
+        name: name.map(str::to_owned),
         files: Certificate::Files {
             chain: chain_path,
             key: key_path,
         },
-        name,
     })
+}
+
+fn unusable(certificate: &At<PathBuf>, key: &At<PathBuf>, error: &Error) -> Problem {
+    if let Error::InconsistentKeys(InconsistentKeys::KeyMismatch) = error {
+        let wrong = "this key does not belong to the certificate";
+        return Problem::error(key.span.clone(), wrong)
+            .also(certificate.span.clone(), "the certificate")
+            .help("use the key that the certificate was requested with");
+    }
+    let wrong = format!("this certificate and its key cannot be served: {error}");
+    Problem::error(certificate.span.clone(), wrong).also(key.span.clone(), "the key")
 }
 
 fn read_chain(

@@ -2,15 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::credentials::one_of;
+use super::api_keys;
 use super::problem::Problem;
 use super::raw;
 use super::relay::is_private;
-use super::secrets::{Source, Use};
-use super::surroundings::{Surroundings, read_file, why};
-use super::text::{Algorithm, Name};
+use super::surroundings::Surroundings;
+use super::text::Name;
 use super::value::{At, Reader};
-use crate::api::{ApiKey, Settings, TokenAlgorithm, TokenKey};
+use crate::api::Settings;
 use crate::auth;
 use crate::net::{Listener, ListenerTransport, RelayAddress};
 
@@ -33,44 +32,19 @@ pub(super) fn check(
     let raw = &api.value;
     report_open(api, reader);
     report_names(raw, reader);
-    let (ttl, max_ttl) = (&raw.ttl, &raw.max_ttl);
-    if ttl.value.0 > max_ttl.value.0 {
-        let place = if ttl.is_written() {
-            ttl
-        } else {
-            &max_ttl.with(ttl.value)
-        };
-        reader.report(
-            Problem::error(place.span.clone(), "`ttl` is longer than `max_ttl`")
-                .also(max_ttl.span.clone().filter(|_| ttl.is_written()), "max_ttl")
-                .help("shorten `ttl` or raise `max_ttl`; they are 24h and 48h unless written"),
-        );
-    }
+    report_lifetimes(raw, reader);
     if served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty() {
-        reader.report(
-            Problem::warning(
-                api.span.clone(),
-                "[api] can issue no credentials without a shared secret",
-            )
-            .help(
-                "add shared_secret_files to [auth]; until then [api] answers health checks alone",
-            ),
-        );
+        let wrong = "[api] can issue no credentials without a shared secret";
+        reader.report(Problem::warning(api.span.clone(), wrong).help(
+            "add shared_secret_files to [auth]; until then [api] answers health checks alone",
+        ));
     }
+    let api_key = |reader: &mut Reader, key| api_keys::key(key, host, reader);
+    let token = |reader: &mut Reader, key| api_keys::token(key, host, reader);
     Settings {
         listen: raw.listen.value.iter().map(|at| at.value).collect(),
-        keys: raw
-            .keys
-            .value
-            .iter()
-            .filter_map(|key| api_key(key, host, reader))
-            .collect(),
-        tokens: raw
-            .tokens
-            .value
-            .iter()
-            .filter_map(|key| token(key, host, reader))
-            .collect(),
+        keys: collect(&raw.keys, reader, api_key),
+        tokens: collect(&raw.tokens, reader, token),
         origins: raw
             .origins
             .value
@@ -81,11 +55,37 @@ pub(super) fn check(
         uris: uris(api, served, reader),
         signing_secret: served.auth.shared_secrets.first().cloned(),
         separator: served.auth.separator,
-        default_ttl: ttl.value.0,
-        max_ttl: max_ttl.value.0,
+        default_ttl: raw.ttl.value.0,
+        max_ttl: raw.max_ttl.value.0,
         per_key_per_minute: raw.requests_per_key_per_minute.value.0,
         per_address_per_minute: raw.requests_per_address_per_minute.value.0,
     }
+}
+
+fn collect<'a, T, U>(
+    list: &'a At<Vec<At<T>>>,
+    reader: &mut Reader,
+    check: impl Fn(&mut Reader, &'a At<T>) -> Option<U>,
+) -> Vec<U> {
+    list.value
+        .iter()
+        .filter_map(|item| check(reader, item))
+        .collect()
+}
+
+fn report_lifetimes(api: &raw::Api, reader: &mut Reader) {
+    if api.ttl.value.0 <= api.max_ttl.value.0 {
+        return;
+    }
+    let (place, other) = match &api.ttl.span {
+        Some(_) => (api.ttl.span.clone(), api.max_ttl.span.clone()),
+        None => (api.max_ttl.span.clone(), None),
+    };
+    reader.report(
+        Problem::error(place, "`ttl` is longer than `max_ttl`")
+            .also(other, "max_ttl")
+            .help("shorten `ttl` or raise `max_ttl`; they are 24h and 48h unless written"),
+    );
 }
 
 /// Without keys anyone who reaches the interface gets a credential: on loopback alone.
@@ -141,129 +141,6 @@ fn report_names(api: &raw::Api, reader: &mut Reader) {
             }
         }
     }
-}
-
-fn api_key(key: &At<raw::ApiKey>, host: &Surroundings, reader: &mut Reader) -> Option<ApiKey> {
-    let raw::ApiKey {
-        name,
-        secret,
-        secret_file,
-        secret_env,
-    } = &key.value;
-    let written = [
-        secret.is_some(),
-        secret_file.is_some(),
-        secret_env.is_some(),
-    ];
-    let name = one_of(
-        name.as_ref(),
-        key,
-        &written,
-        "secret, secret_file, secret_env",
-        reader,
-    )?;
-    let source = source(secret, secret_file, secret_env)?;
-    Some(ApiKey {
-        name: name.value.0.clone(),
-        secret: source.read(Use::Machine, host, reader)?,
-    })
-}
-
-fn source(
-    secret: &Option<At<super::text::SecretText>>,
-    file: &Option<At<std::path::PathBuf>>,
-    variable: &Option<At<String>>,
-) -> Option<Source> {
-    let inline = secret.clone().map(Source::Inline);
-    let file = || file.clone().map(Source::File);
-    let variable = || variable.clone().map(Source::Environment);
-    inline.or_else(file).or_else(variable)
-}
-
-fn token(key: &At<raw::Token>, host: &Surroundings, reader: &mut Reader) -> Option<TokenKey> {
-    let raw = &key.value;
-    let Some(algorithm) = raw.algorithm.as_ref() else {
-        if !reader.is_flawed(&key.span) {
-            let problem = Problem::error(key.span.clone(), "this has no algorithm");
-            reader.report(problem.help("add algorithm = \"HS256\", \"RS256\" or \"EdDSA\""));
-        }
-        return None;
-    };
-    let secrets = [
-        raw.secret.is_some(),
-        raw.secret_file.is_some(),
-        raw.secret_env.is_some(),
-    ];
-    let public_key = [raw.public_key_file.is_some()];
-    let (wanted, unwanted, keys) = match algorithm.value {
-        Algorithm::Hs256 => (
-            &secrets[..],
-            &public_key[..],
-            "secret, secret_file, secret_env",
-        ),
-        Algorithm::Rs256 | Algorithm::EdDsa => (&public_key[..], &secrets[..], "public_key_file"),
-    };
-    if unwanted.contains(&true) && !reader.is_flawed(&key.span) {
-        reader.report(
-            Problem::error(
-                algorithm.span.clone(),
-                "this algorithm takes another kind of key",
-            )
-            .help(format!("it takes: {keys}")),
-        );
-        return None;
-    }
-    let name = one_of(raw.name.as_ref(), key, wanted, keys, reader)?;
-    let read_pem = |reader: &mut Reader| {
-        public_key_pem(raw.public_key_file.as_ref()?, algorithm.value, host, reader)
-    };
-    let algorithm = match algorithm.value {
-        Algorithm::Hs256 => {
-            let source = source(&raw.secret, &raw.secret_file, &raw.secret_env)?;
-            TokenAlgorithm::Hs256(source.read(Use::Hs256, host, reader)?)
-        }
-        Algorithm::Rs256 => TokenAlgorithm::Rs256(read_pem(reader)?),
-        Algorithm::EdDsa => TokenAlgorithm::EdDsa(read_pem(reader)?),
-    };
-    Some(TokenKey {
-        name: name.value.0.clone(),
-        algorithm,
-        audience: raw.audience.as_ref().map(|at| at.value.clone()),
-        issuer: raw.issuer.as_ref().map(|at| at.value.clone()),
-    })
-}
-
-fn public_key_pem(
-    path: &At<std::path::PathBuf>,
-    algorithm: Algorithm,
-    host: &Surroundings,
-    reader: &mut Reader,
-) -> Option<String> {
-    let place = host.locate(&path.value);
-    let bytes = match read_file(&place) {
-        Ok(file) => file.bytes,
-        Err(error) => {
-            let wrong = format!("cannot read {}: {}", place.display(), why(&error));
-            reader.report(Problem::error(path.span.clone(), wrong));
-            return None;
-        }
-    };
-    let (parsed, kind) = match algorithm {
-        Algorithm::EdDsa => (jsonwebtoken::DecodingKey::from_ed_pem(&bytes), "Ed25519"),
-        Algorithm::Rs256 | Algorithm::Hs256 => {
-            (jsonwebtoken::DecodingKey::from_rsa_pem(&bytes), "RSA")
-        }
-    };
-    let is_private = bytes.windows(11).any(|window| window == b"PRIVATE KEY");
-    if is_private || parsed.is_err() {
-        let wrong = format!("{} holds no {kind} public key in PEM form", place.display());
-        reader.report(
-            Problem::error(path.span.clone(), wrong)
-                .help("write one with: openssl pkey -in KEY -pubout -out PUBLIC"),
-        );
-        return None;
-    }
-    String::from_utf8(bytes.to_vec()).ok()
 }
 
 fn uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<String> {

@@ -1,10 +1,11 @@
 //! The configuration file: from text to each module's `Settings`.
 //!
-//! Knows TOML, files and the host's addresses; opens no port. [`raw`] is the table of keys with their types
-//! and defaults: a new key starts there. What is read is checked across tables in [`checked`], with one file
-//! for each table that has rules of its own. Every [`Problem`](problem::Problem) is collected, so that an
+//! Knows TOML, files and the host's addresses; opens no port. `raw` is the table of keys with their types
+//! and defaults: a new key starts there. What is read is checked across tables in `checked`, with one file
+//! for each table that has rules of its own. Every problem is collected, so that an
 //! operator sees all of them at once. Start at [`load`].
 
+mod api_keys;
 mod certificate;
 mod checked;
 mod credentials;
@@ -19,6 +20,7 @@ mod section;
 mod surroundings;
 mod text;
 mod units;
+mod uri;
 mod value;
 
 #[cfg(test)]

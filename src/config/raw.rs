@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use super::section::sections;
 use super::text::{
-    AfterExpiry, Algorithm, ClientAddresses, External, Ha1, IceUri, Level, LogFormat, Name, Origin,
-    Realm, SecretText, Separator,
+    AfterExpiry, Algorithm, ClientAddresses, External, Ha1, Level, LogFormat, Name, Realm,
+    SecretText, Separator,
 };
 use super::units::{BitRate, ByteSize, DAY, Period, Ports};
+use super::uri::{IceUri, Origin};
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
 use crate::turn::ChannelNumbers;

@@ -1,0 +1,85 @@
+//! `[api]`.
+
+use super::*;
+
+#[test]
+fn uris_are_derived_from_the_public_address() {
+    let uris = |text: &str| accepted(text).checked.api.expect("there is an [api]").uris;
+    assert_eq!(
+        uris("[api]\n[relay]\nexternal = [\"198.51.100.7\"]\n"),
+        [
+            "turn:198.51.100.7:3478?transport=udp",
+            "turn:[2001:db8::1]:3478?transport=udp",
+            "turn:198.51.100.7:3478?transport=tcp",
+            "turn:[2001:db8::1]:3478?transport=tcp",
+        ]
+    );
+}
+
+#[test]
+fn beyond_loopback_it_needs_keys() {
+    let open = "[api]\nlisten = [\"0.0.0.0:3480\"]\n";
+    assert_refused(open, "0.0.0.0:3480 would issue credentials to anyone");
+    let loaded = accepted(&format!(
+        "{open}[[api.keys]]\nname = \"web\"\nsecret_env = \"HELD\"\n"
+    ));
+    assert_eq!(
+        loaded.checked.api.expect("there is an [api]").keys[0].name,
+        "web"
+    );
+}
+
+#[test]
+fn mistakes_are_refused() {
+    for (text, says) in [
+        ("[api]\nttl = \"72h\"\n", "`ttl` is longer than `max_ttl`"),
+        (
+            "[api]\nmax_ttl = \"1h\"\n",
+            "`ttl` is longer than `max_ttl`",
+        ),
+        ("[api]\norigins = [\"https://a.example/\"]\n", "has a path"),
+        ("[api]\norigins = [\"*\"]\n", "`*` would let every web page"),
+        ("[api]\nuris = [\"turn://a\"]\n", "has slashes"),
+        ("[api]\nuris = []\n", "there is no URI to hand out"),
+        ("[api]\nlisten = []\n", "[api] listens nowhere"),
+        (
+            "[[api.keys]]\nname = \"a\"\n",
+            "this has none of secret, secret_file, secret_env",
+        ),
+        (
+            "[[api.keys]]\nname = \"a\"\nsecret = \"changeme\"\n",
+            "placeholder",
+        ),
+        ("[[api.tokens]]\nname = \"a\"\n", "this has no algorithm"),
+        (
+            "[[api.tokens]]\nname = \"a\"\nalgorithm = \"none\"\n",
+            "`none` is not one of `HS256`",
+        ),
+        (
+            "[[api.tokens]]\nname = \"a\"\nalgorithm = \"RS256\"\nsecret_env = \"HELD\"\n",
+            "takes another kind of key",
+        ),
+        (
+            "[[api.tokens]]\nname = \"a\"\nalgorithm = \"EdDSA\"\npublic_key_file = \"x\"\n",
+            "cannot read /nonexistent/x",
+        ),
+    ] {
+        assert_refused(text, says);
+    }
+}
+
+#[test]
+fn a_public_key_has_to_fit_its_algorithm() {
+    let directory = Directory::new("tokens");
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    directory.write("public.pem", &key.public_key_pem(), 0o644);
+    directory.write("private.pem", &key.serialize_pem(), 0o600);
+    let token = |algorithm: &str, file: &str| {
+        directory.check(&format!("{AUTH}[api]\n[[api.tokens]]\nname = \"a\"\nalgorithm = \"{algorithm}\"\npublic_key_file = \"{file}\"\n"))
+    };
+    assert!(token("EdDSA", "public.pem").is_ok());
+    for (algorithm, file) in [("RS256", "public.pem"), ("EdDSA", "private.pem")] {
+        let report = token(algorithm, file).err().unwrap().to_string();
+        assert!(report.contains("public key in PEM form"), "{report}");
+    }
+}
