@@ -1,0 +1,501 @@
+//! The house's rules of direction, checked on the source: an import goes downward, the pure layers
+//! touch neither socket nor clock nor thread nor ambient randomness, `unsafe` stays in `net/sys`.
+//!
+//! Reads Rust crudely: comments and literals are blanked, then paths are looked for in what is left.
+
+use std::fs;
+use std::path::Path;
+
+/// Each module, and the modules that it may import. Listed from the top of the house to its bottom.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    (
+        "cli",
+        &["config", "api", "net", "turn", "auth", "admission", "wire"],
+    ),
+    ("config", &["api", "net", "turn", "auth", "admission"]),
+    ("api", &["auth"]),
+    ("net", &["turn", "auth", "admission", "wire"]),
+    ("turn", &["auth", "admission", "wire"]),
+    ("auth", &[]),
+    ("admission", &[]),
+    ("wire", &[]),
+];
+
+/// Modules that are handed the time, the dice and the bytes.
+const PURE: &[&str] = &["wire", "turn", "auth", "admission"];
+
+/// What a pure module must not name, outside of its tests.
+const IMPURE: &[&str] = &[
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "Instant::now",
+    "SystemTime::now",
+    "std::thread",
+    "thread::spawn",
+    "tokio",
+    "async fn",
+    "rand::rng",
+    "rand::random",
+    "thread_rng",
+    "getrandom",
+    "SysRng",
+    "OsRng",
+];
+
+const UNSAFE_ALLOWED_UNDER: &str = "net/sys/";
+
+#[test]
+fn imports_go_downward_and_pure_layers_stay_pure() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    read_sources(&root, &root, &mut sources);
+    assert!(
+        sources.len() > 10,
+        "only {} source files were found under {}",
+        sources.len(),
+        root.display()
+    );
+    let violations: Vec<_> = sources
+        .iter()
+        .flat_map(|source| source.violations(&sources))
+        .collect();
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+/// A source file.
+struct Source {
+    /// Below `src`, with forward slashes: `turn/server.rs`.
+    path: String,
+    /// The text with comments and literals blanked, line by line as it was.
+    code: String,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            code: blank_comments_and_literals(text),
+        }
+    }
+
+    fn violations(&self, all: &[Source]) -> Vec<String> {
+        let mut found = self.upward_imports();
+        if PURE.contains(&self.layer()) && !self.is_test_file(all) {
+            found.extend(self.impurities());
+        }
+        if !self.path.starts_with(UNSAFE_ALLOWED_UNDER) {
+            let places = occurrences(&self.code, "unsafe");
+            found.extend(places.map(|at| {
+                self.complaint(
+                    at,
+                    "`unsafe` belongs under src/net/sys/, behind a safe function",
+                )
+            }));
+        }
+        found
+    }
+
+    /// The first component of the path: `turn` for both `turn.rs` and `turn/server.rs`.
+    fn layer(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.trim_end_matches(".rs")
+    }
+
+    fn upward_imports(&self) -> Vec<String> {
+        let layer = self.layer();
+        // lib.rs declares the modules: it stands beside the house, not in it.
+        if layer == "lib" {
+            return Vec::new();
+        }
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+            return vec![format!(
+                "src/{}: `{layer}` has no place in LAYERS",
+                self.path
+            )];
+        };
+        let imports = self.imported_modules().into_iter();
+        imports
+            .filter(|(_, name)| LAYERS.iter().any(|(known, _)| known == name))
+            .filter(|(_, name)| name != layer && !allowed.contains(&name.as_str()))
+            .map(|(at, name)| self.complaint(at, &format!("`{layer}` must not import `{name}`")))
+            .collect()
+    }
+
+    /// The top-level modules that paths lead to, each with its place in the code.
+    fn imported_modules(&self) -> Vec<(usize, String)> {
+        let mut imports = Vec::new();
+        for root in ["crate", "uturn"] {
+            for at in occurrences(&self.code, root) {
+                let names = first_segments(&self.code[at + root.len()..]);
+                imports.extend(names.into_iter().map(|name| (at, name)));
+            }
+        }
+        for at in occurrences(&self.code, "super") {
+            let (steps, rest) = climb(&self.code[at..]);
+            if steps >= self.depth() {
+                let names = first_segments(rest);
+                imports.extend(names.into_iter().map(|name| (at, name)));
+            }
+        }
+        imports
+    }
+
+    /// How many `super` lead from this file's module to the crate.
+    fn depth(&self) -> usize {
+        let below = self.path.split('/').count();
+        if self.path.ends_with("/mod.rs") {
+            below - 1
+        } else {
+            below
+        }
+    }
+
+    fn impurities(&self) -> Vec<String> {
+        let code = blank_tests(&self.code);
+        let mut found = Vec::new();
+        for word in IMPURE {
+            found.extend(occurrences(&code, word).map(|at| {
+                self.complaint(at, &format!("`{}` must not use `{word}`", self.layer()))
+            }));
+        }
+        found
+    }
+
+    /// Whether the file's module is declared `#[cfg(test)] mod name;` by its parent.
+    fn is_test_file(&self, all: &[Source]) -> bool {
+        let stem = self.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let Some((parent, name)) = stem.rsplit_once('/') else {
+            return false;
+        };
+        let parents = [format!("{parent}/mod.rs"), format!("{parent}.rs")];
+        let declaration = format!("mod {name};");
+        all.iter()
+            .filter(|source| parents.contains(&source.path))
+            .any(|source| {
+                source.code.contains(&declaration)
+                    && !blank_tests(&source.code).contains(&declaration)
+            })
+    }
+
+    fn complaint(&self, at: usize, text: &str) -> String {
+        let line = self.code[..at].matches('\n').count() + 1;
+        format!("src/{}:{line}: {text}", self.path)
+    }
+}
+
+fn read_sources(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
+    let entries = fs::read_dir(folder).expect("src can be listed");
+    for entry in entries {
+        let path = entry.expect("src can be listed").path();
+        if path.is_dir() {
+            read_sources(root, &path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file is UTF-8");
+            let below = path.strip_prefix(root).expect("the file is below src");
+            sources.push(Source::new(&below.to_string_lossy(), &text));
+        }
+    }
+}
+
+/// The byte offsets at which `word` stands alone, not as a part of a longer identifier.
+fn occurrences<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |&at| {
+            let before = code[..at].chars().next_back();
+            let after = code[at + word.len()..].chars().next();
+            !before.is_some_and(is_identifier) && !after.is_some_and(is_identifier)
+        })
+}
+
+fn is_identifier(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// The names behind a leading `::`: one, or each one that a `{…}` group begins with.
+fn first_segments(code: &str) -> Vec<String> {
+    let Some(rest) = code.trim_start().strip_prefix("::") else {
+        return Vec::new();
+    };
+    match rest.trim_start().strip_prefix('{') {
+        None => identifier(rest).into_iter().collect(),
+        Some(group) => group_members(group).filter_map(identifier).collect(),
+    }
+}
+
+fn identifier(code: &str) -> Option<String> {
+    let name: String = code
+        .trim_start()
+        .chars()
+        .take_while(|&c| is_identifier(c))
+        .collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The members of a group whose opening brace has been read; inner groups belong to their member.
+fn group_members(group: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 1_usize;
+    let end = group.find(|character| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let mut inner = 0_usize;
+    group[..end.unwrap_or(group.len())].split(move |character| {
+        match character {
+            '{' => inner += 1,
+            '}' => inner -= 1,
+            _ => {}
+        }
+        character == ',' && inner == 0
+    })
+}
+
+/// Counts the `super`s of `super::super::…` and returns what follows the last one.
+fn climb(code: &str) -> (usize, &str) {
+    let mut steps = 0;
+    let mut rest = code;
+    while let Some(after) = rest.trim_start_matches("::").strip_prefix("super") {
+        steps += 1;
+        rest = after;
+    }
+    (steps, rest)
+}
+
+/// Replaces every item behind `#[cfg(test)]` with spaces.
+fn blank_tests(code: &str) -> String {
+    const MARK: &str = "#[cfg(test)]";
+    let mut kept = code.to_owned();
+    while let Some(start) = kept.find(MARK) {
+        let end = start + MARK.len() + item_length(&kept[start + MARK.len()..]);
+        let blank = blank(&kept[start..end]);
+        kept.replace_range(start..end, &blank);
+    }
+    kept
+}
+
+/// The length of an item: to its `;`, or to the brace that closes its body.
+fn item_length(code: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, character) in code.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return at + 1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+/// As many bytes of blanks, with the line breaks where they were.
+fn blank(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
+        .collect()
+}
+
+fn blank_comments_and_literals(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = comment_or_literal(rest).filter(|_| {
+            // An `r` or `b` that ends an identifier opens no literal.
+            !(character.is_alphabetic() && code.chars().next_back().is_some_and(is_identifier))
+        });
+        match length {
+            Some(length) => code.push_str(&blank(&rest[..length])),
+            None => code.push(character),
+        }
+        rest = &rest[length.unwrap_or(character.len_utf8())..];
+    }
+    code
+}
+
+/// The length of the comment or literal that `rest` begins with, if it does.
+fn comment_or_literal(rest: &str) -> Option<usize> {
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(block_comment(rest));
+    }
+    let prefix = rest.len() - rest.trim_start_matches(['b', 'c', 'r']).len();
+    let (letters, body) = rest.split_at(prefix.min(2));
+    if letters.contains('r') {
+        let hashes = body.len() - body.trim_start_matches('#').len();
+        let content = body[hashes..].strip_prefix('"')?;
+        let close = format!("\"{}", "#".repeat(hashes));
+        let end = content
+            .find(&close)
+            .map_or(content.len(), |at| at + close.len());
+        return Some(rest.len() - content.len() + end);
+    }
+    match body.chars().next()? {
+        '"' => Some(letters.len() + quoted(body, '"')?),
+        // A lifetime has no closing quote behind its first character.
+        '\'' if body.starts_with("'\\") || body.chars().nth(2) == Some('\'') => {
+            Some(letters.len() + quoted(body, '\'')?)
+        }
+        _ => None,
+    }
+}
+
+fn block_comment(rest: &str) -> usize {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < rest.len() {
+        if rest[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest[at..].starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    rest.len()
+}
+
+/// The length of a literal with its quotes; a backslash hides the character behind it.
+fn quoted(body: &str, quote: char) -> Option<usize> {
+    let mut characters = body.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' {
+            characters.next();
+        } else if character == quote {
+            return Some(at + quote.len_utf8());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod the_checker {
+    use super::Source;
+
+    fn violations(path: &str, text: &str) -> Vec<String> {
+        Source::new(path, text).violations(&[])
+    }
+
+    #[test]
+    fn reports_an_upward_import_with_its_line() {
+        let found = violations("turn/server.rs", "\nuse crate::net::Settings;\n");
+        assert_eq!(
+            found,
+            ["src/turn/server.rs:2: `turn` must not import `net`"]
+        );
+    }
+
+    #[test]
+    fn sees_into_groups_and_inline_paths() {
+        let grouped = "use crate::{auth::{Secret, net}, wire, api::Settings};";
+        assert_eq!(violations("turn/server.rs", grouped).len(), 1);
+        assert_eq!(violations("turn.rs", "fn f() -> crate::cli::X {}").len(), 1);
+        assert_eq!(
+            violations("main.rs", "fn f() { uturn::net::start() }").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn follows_super_to_the_crate_and_no_further_than_it_goes() {
+        let climbing = "use super::super::super::api::Settings;";
+        assert_eq!(violations("turn/method/refresh.rs", climbing).len(), 1);
+        let own_module = "use super::super::net;";
+        assert!(violations("turn/method/refresh.rs", own_module).is_empty());
+    }
+
+    #[test]
+    fn keeps_the_neighbours_apart() {
+        assert_eq!(
+            violations("auth/mod.rs", "use crate::admission::Quota;").len(),
+            1
+        );
+        assert_eq!(
+            violations("admission/quota.rs", "use crate::auth::UnixTime;").len(),
+            1
+        );
+        assert_eq!(
+            violations("api/mod.rs", "use crate::turn::Settings;").len(),
+            1
+        );
+    }
+
+    #[test]
+    fn lets_downward_imports_pass() {
+        assert!(violations("net/mod.rs", "use crate::turn::Server; use crate::wire;").is_empty());
+        assert!(violations("api/mod.rs", "use crate::auth::Secret;").is_empty());
+        assert!(
+            violations(
+                "turn/output.rs",
+                "use crate::turn::Route; use super::Route;"
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn reads_neither_comments_nor_literals() {
+        let text = r##"
+            // use crate::net;
+            /* /* unsafe */ tokio */
+            const A: &str = "crate::net \" unsafe";
+            const B: &str = r#"std::thread " tokio"#;
+            const C: (char, u8, &[u8]) = ('"', b'\'', b"tokio");
+            fn f<'a>(x: &'a str) -> &'a str { x }
+        "##;
+        assert_eq!(violations("wire/mod.rs", text), Vec::<String>::new());
+        let behind = r#"const A: char = '"'; use crate::net; const B: char = '"';"#;
+        assert_eq!(violations("wire/mod.rs", behind).len(), 1);
+    }
+
+    #[test]
+    fn a_module_without_a_place_is_reported() {
+        assert_eq!(violations("attic/mod.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn pure_layers_name_no_clock_socket_or_dice() {
+        for text in [
+            "let now = Instant::now();",
+            "use std::net::UdpSocket;",
+            "use std::{io, thread}; fn f() { std::thread::yield_now() }",
+            "let mut dice = rand::rng();",
+            "async fn f() {}",
+        ] {
+            assert_eq!(violations("turn/server.rs", text).len(), 1, "{text}");
+            assert!(violations("net/worker.rs", text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tests_of_pure_layers_may_do_what_they_like() {
+        let inline = "#[cfg(test)]\nmod tests { fn f() { rand::rng(); } }";
+        assert!(violations("wire/mod.rs", inline).is_empty());
+        let behind = format!("{inline}\nfn g() {{ rand::rng(); }}");
+        assert_eq!(violations("wire/mod.rs", &behind).len(), 1);
+
+        let parent = Source::new("wire/mod.rs", "#[cfg(test)] mod tests;");
+        let file = Source::new("wire/tests.rs", "fn f() { rand::rng(); }");
+        assert!(file.violations(&[parent]).is_empty());
+        assert_eq!(file.violations(&[]).len(), 1);
+    }
+
+    #[test]
+    fn unsafe_code_stays_in_its_room() {
+        let text = "#![allow(unsafe_code)] fn f() { unsafe { g() } }";
+        assert_eq!(violations("net/udp.rs", text).len(), 1);
+        assert!(violations("net/sys/mmsg.rs", text).is_empty());
+    }
+}
