@@ -68,6 +68,7 @@ fn imports_go_downward_and_pure_layers_stay_pure() {
 struct Source {
     /// Below `src`, with forward slashes: `turn/server.rs`.
     path: String,
+    text: String,
     /// The text with comments and literals blanked, line by line as it was.
     code: String,
 }
@@ -76,6 +77,7 @@ impl Source {
     fn new(path: &str, text: &str) -> Self {
         Self {
             path: path.to_owned(),
+            text: text.to_owned(),
             code: blank_comments_and_literals(text),
         }
     }
@@ -163,20 +165,28 @@ impl Source {
         found
     }
 
-    /// Whether the file's module is declared `#[cfg(test)] mod name;` by its parent.
+    /// Whether another file declares this one for tests alone.
     fn is_test_file(&self, all: &[Source]) -> bool {
-        let stem = self.path.trim_end_matches(".rs").trim_end_matches("/mod");
-        let Some((parent, name)) = stem.rsplit_once('/') else {
-            return false;
-        };
-        let parents = [format!("{parent}/mod.rs"), format!("{parent}.rs")];
-        let declaration = format!("mod {name};");
         all.iter()
-            .filter(|source| parents.contains(&source.path))
-            .any(|source| {
-                source.code.contains(&declaration)
-                    && !blank_tests(&source.code).contains(&declaration)
-            })
+            .any(|other| other.has_tests_at_path(&self.path) || other.has_test_module(&self.path))
+    }
+
+    /// `#[cfg(test)] #[path = "file.rs"] mod name;` in a file of the same folder.
+    fn has_tests_at_path(&self, path: &str) -> bool {
+        let (own_folder, _) = self.path.rsplit_once('/').unwrap_or_default();
+        let (folder, file) = path.rsplit_once('/').unwrap_or_default();
+        let text: String = self.text.split_whitespace().collect();
+        folder == own_folder && text.contains(&format!("#[cfg(test)]#[path=\"{file}\"]mod"))
+    }
+
+    /// `#[cfg(test)] mod name;` in the parent module.
+    fn has_test_module(&self, path: &str) -> bool {
+        let stem = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let (parent, name) = stem.rsplit_once('/').unwrap_or_default();
+        let declaration = format!("mod {name};");
+        (self.path == format!("{parent}/mod.rs") || self.path == format!("{parent}.rs"))
+            && self.code.contains(&declaration)
+            && !blank_tests(&self.code).contains(&declaration)
     }
 
     fn complaint(&self, at: usize, text: &str) -> String {
@@ -490,6 +500,14 @@ mod the_checker {
         let file = Source::new("wire/tests.rs", "fn f() { rand::rng(); }");
         assert!(file.violations(&[parent]).is_empty());
         assert_eq!(file.violations(&[]).len(), 1);
+
+        let beside = Source::new(
+            "wire/message.rs",
+            "#[cfg(test)]\n#[path = \"tests.rs\"]\nmod t;",
+        );
+        assert!(file.violations(&[beside]).is_empty());
+        let always = Source::new("wire/message.rs", "#[path = \"tests.rs\"]\nmod t;");
+        assert_eq!(file.violations(&[always]).len(), 1);
     }
 
     #[test]
