@@ -48,7 +48,8 @@ async function askForServer({ url, ask }) {
   if (!response.ok) throw new Error(`${ask.endpoint}: ${response.status} ${await response.text()}`);
   const { iceServers } = await response.json();
   const server = iceServers.find(({ urls }) => [urls].flat().includes(url));
-  if (!server) throw new Error(`${ask.endpoint} does not offer ${url}: ${JSON.stringify(iceServers)}`);
+  if (!server)
+    throw new Error(`${ask.endpoint} does not offer ${url}: ${JSON.stringify(iceServers)}`);
   return { ...server, urls: [url] };
 }
 

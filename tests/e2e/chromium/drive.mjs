@@ -56,7 +56,10 @@ async function callInBrowser() {
 function servePages({ hostname, port }) {
   const types = { '.html': 'text/html', '.js': 'text/javascript' };
   const server = createServer((request, response) => {
-    const file = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, basename(request.url));
+    const file = join(
+      import.meta.dirname ?? new URL('.', import.meta.url).pathname,
+      basename(request.url),
+    );
     const type = types[extname(file)];
     if (!type || !existsSync(file)) {
       response.writeHead(404).end();

@@ -1,5 +1,6 @@
 """Child processes that never outlive the test, each ended by its own id."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -85,10 +86,8 @@ def run(command, timeout, environment=None):
 
 def end_session(child):
     """Kills a child that leads a session of its own, and its descendants."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def wait_until(condition, seconds, interval=0.02):

@@ -2,10 +2,10 @@
 
 import concurrent.futures
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Callable
 
 ROWS_AT_ONCE = 6
 

@@ -1,11 +1,11 @@
-"""Starting and stopping: a port that somebody holds is named in one message, nothing half-starts."""
+"""Starting and stopping: a port in use is named in one message, and nothing half-starts."""
 
 import re
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Callable
 
 from harness import stun
 from harness.certificate import make_certificates
@@ -146,7 +146,9 @@ class StopsOn:
             answers = stun.accepts_tcp(ADDRESS, PORT)
         figures = f"exit code {code}" + (", still answers" if answers else "")
         words = service.last_words()
-        return Outcome(code == 0 and not answers and not re.search("panicked", words), figures, words)
+        return Outcome(
+            code == 0 and not answers and not re.search("panicked", words), figures, words
+        )
 
 
 UDP, TCP = socket.SOCK_DGRAM, socket.SOCK_STREAM
