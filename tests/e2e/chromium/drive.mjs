@@ -37,7 +37,7 @@ async function callInBrowser() {
       '--use-fake-ui-for-media-stream',
       '--use-fake-device-for-media-stream',
       '--autoplay-policy=no-user-gesture-required',
-      `--ignore-certificate-errors-spki-list=${pin}`,
+      ...(pin ? [`--ignore-certificate-errors-spki-list=${pin}`] : []),
     ],
   });
   try {

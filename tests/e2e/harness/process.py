@@ -9,6 +9,9 @@ import time
 
 STOP_SECONDS = 10
 
+# The children of `run` that have not ended.
+running = set()
+
 
 class Service:
     """A process that runs beside the rows until `stop`.
@@ -70,6 +73,7 @@ def run(command, timeout, environment=None):
         start_new_session=True,
         env={**os.environ, **(environment or {})},
     )
+    running.add(child)
     try:
         output, _ = child.communicate(timeout=timeout)
         code = child.returncode
@@ -77,11 +81,15 @@ def run(command, timeout, environment=None):
         end_session(child)
         output, _ = child.communicate()
         code = None
-    except BaseException:
-        end_session(child)
-        child.wait()
-        raise
+    finally:
+        running.discard(child)
     return Finished(code, output.decode(errors="replace"), time.monotonic() - started)
+
+
+def end_running():
+    """Kills what `run` waits for in other threads, when the whole test is to end."""
+    for child in list(running):
+        end_session(child)
 
 
 def end_session(child):

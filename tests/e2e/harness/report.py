@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness import process
+
 ROWS_AT_ONCE = 6
 
 
@@ -78,15 +80,22 @@ def run_groups(groups, arguments, net):
 
 def run_group(setting, rows):
     """Runs the rows that may run beside others first, several at once; then the others."""
-    together = [row for row in rows if not row.alone]
-    results = []
-    with concurrent.futures.ThreadPoolExecutor(ROWS_AT_ONCE) as pool:
-        for result in pool.map(lambda row: run_row(row, setting), together):
-            results.append(print_result(result))
+    results = run_together([row for row in rows if not row.alone], setting)
     for row in rows:
         if row.alone:
             results.append(print_result(run_row(row, setting)))
     return results
+
+
+def run_together(rows, setting):
+    with concurrent.futures.ThreadPoolExecutor(ROWS_AT_ONCE) as pool:
+        try:
+            results = pool.map(lambda row: run_row(row, setting), rows)
+            return [print_result(result) for result in results]
+        except BaseException:  # Interrupted: no row is waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            process.end_running()
+            raise
 
 
 def run_row(row, setting):

@@ -4,4 +4,11 @@ from rows import aiortc, chromium, startup, tls, uclient
 
 
 def all_groups():
-    return [uclient.GROUP, tls.GROUP, aiortc.GROUP, chromium.GROUP, startup.GROUP]
+    return [
+        uclient.GROUP,
+        tls.GROUP,
+        aiortc.GROUP,
+        chromium.GROUP,
+        chromium.DEV_GROUP,
+        startup.GROUP,
+    ]

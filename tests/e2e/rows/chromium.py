@@ -11,10 +11,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import stun
 from harness.clients import CHROMIUM, E2E
 from harness.credentials import time_limited
 from harness.network import SERVER4, SERVER6
-from harness.process import run
+from harness.process import Service, run, wait_until
 from harness.report import Group, Outcome, Row
 from harness.servers import PORT, SECRET, TLS_PORT, start_server
 from rows.aiortc import outcome_of_call
@@ -84,6 +85,33 @@ class Call:
             return Outcome(False, outcome.figures, f"the call did not go through {self.via}")
         return outcome
 
+
+def setup_dev(context):
+    """`uturn dev` on the browser's own machine: no configuration, no key."""
+    service = Service([context.binary, "dev"], context.folder / "dev.log")
+    context.stack.callback(service.stop)
+    ready = wait_until(lambda: stun.answers_udp("127.0.0.1", PORT) or service.has_ended(), 10)
+    if not ready or service.has_ended():
+        raise RuntimeError(f"uturn dev does not answer:\n{service.last_words()}")
+    return {
+        "chromium": CHROMIUM,
+        "origin": PAGE_ORIGIN,
+        "ask": {"endpoint": "http://127.0.0.1:3480/ice"},
+    }
+
+
+DEV_GROUP = Group(
+    setup_dev,
+    [
+        Row(
+            f"chromium with uturn dev, {via}",
+            Call(f"turn:127.0.0.1:{PORT}?transport={via}", via),
+            alone=True,
+            for_coturn=False,
+        )
+        for via in ("udp", "tcp")
+    ],
+)
 
 GROUP = Group(
     setup,
