@@ -42,7 +42,7 @@ def outcome_of_call(done):
     except (ValueError, LookupError, TypeError):
         why = f"no result after {done.seconds:.0f} s" if done.timed_out else "no result"
         return Outcome(False, why, done.output[-3000:])
-    return Outcome(passed, figures, "\n".join(call["failures"]))
+    return Outcome(passed, figures or call["failures"][0], "\n".join(call["failures"]))
 
 
 GROUP = Group(
