@@ -47,8 +47,15 @@ def answers():
 
 def uturn(context, name, certificates, extra):
     config = context.folder / f"{name}.toml"
-    config.write_text(UTURN_CONFIG.format(certificates=certificates) + extra)
+    write_secret(config, UTURN_CONFIG.format(certificates=certificates) + extra)
     return [context.binary, "serve", "--config", config]
+
+
+def write_secret(file, text):
+    """Writes a file that nobody else may read: uturn warns of secrets that others can."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
 
 
 UTURN_CONFIG = f"""\

@@ -1,5 +1,6 @@
 """Starting and stopping: a port in use is named in one message, and nothing half-starts."""
 
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from harness import stun
 from harness.certificate import make_certificates
 from harness.process import Service, find_program, run, wait_until
 from harness.report import Group, Outcome, Row
-from harness.servers import SECRET
+from harness.servers import SECRET, write_secret
 
 ADDRESS = "127.0.0.1"
 PORT = 13478
@@ -54,7 +55,8 @@ class Setting:
 
 def setup(context):
     config = context.folder / "startup.toml"
-    config.write_text(
+    write_secret(
+        config,
         CONFIG.format(
             certificates=make_certificates(context.folder),
             address=ADDRESS,
@@ -62,7 +64,7 @@ def setup(context):
             tls_port=TLS_PORT,
             api_port=API_PORT,
             secret=SECRET,
-        )
+        ),
     )
     return Setting(context, [context.binary, "serve", "--config", config])
 
@@ -80,9 +82,10 @@ class PortInUse:
             done = run(setting.command, PATIENCE_SECONDS)
         if done.timed_out:
             return Outcome(False, "the program did not end", done.output)
-        named = [line for line in done.output.splitlines() if "in use" in line]
-        figures = f"exit code {done.code}, {named[0].strip() if named else 'no message'}"
-        one_message = len(named) == 1 and str(self.port) in named[0]
+        messages = [line for line in done.output.splitlines() if "in use" in line]
+        one_message = len(messages) == 1 and str(self.port) in messages[0]
+        said = re.search(r"ERROR (.*?in use)", messages[0]) if messages else None
+        figures = f"exit code {done.code}, {said[1] if said else 'no message'}"
         return Outcome(one_message and done.code == FAILED_TO_START, figures, done.output)
 
 
