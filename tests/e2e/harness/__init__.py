@@ -1,0 +1,1 @@
+"""What the rows stand on: namespaces, servers, child processes, the table."""

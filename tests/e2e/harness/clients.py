@@ -1,0 +1,36 @@
+"""Where the independent clients are found."""
+
+import os
+from pathlib import Path
+
+from harness.process import find_program
+
+ROOT = Path(__file__).resolve().parents[3]
+E2E = ROOT / "tests/e2e"
+# The interpreter that has aiortc: `./test` makes this virtual environment.
+PYTHON = ROOT / "target/e2e-venv/bin/python"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+PROGRAMS = [
+    "turnserver",
+    "turnutils_uclient",
+    "turnutils_peer",
+    "openssl",
+    "node",
+    "ip",
+    "unshare",
+    "nsenter",
+    "setpriv",
+]
+
+
+def missing_clients():
+    """What the rows need and this machine lacks."""
+    missing = [name for name in PROGRAMS if not find_program(name)]
+    if not Path(CHROMIUM).is_file():
+        missing.append(CHROMIUM)
+    if not (E2E / "node_modules/playwright-core").is_dir():
+        missing.append("playwright-core")
+    if not PYTHON.is_file():
+        missing.append("aiortc")
+    return missing
