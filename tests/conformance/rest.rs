@@ -33,7 +33,10 @@ fn rst_03_name_changed_after_signing_gets_401() {
         return;
     };
     let signed = Credentials::expiring(&server.secret, 600, "visitor");
-    for name in [format!("{}:admin", unix_time(600)), format!("{}:visitor", unix_time(6000))] {
+    for name in [
+        format!("{}:admin", unix_time(600)),
+        format!("{}:visitor", unix_time(6000)),
+    ] {
         let mut client = server.udp_as(&Credentials::new(name, &signed.password));
         client.call(allocate()).error(401);
     }
@@ -76,8 +79,15 @@ fn rst_05_in_strict_mode_the_allocation_ends_with_its_credentials() {
     };
     let expiring = Credentials::expiring(&server.secret, 3, "visitor");
     let mut client = server.udp_as(&expiring);
-    let lifetime = client.call(allocate()).success().lifetime().expect("LIFETIME");
-    assert!(lifetime <= 3, "granted {lifetime} s to credentials that end in 3 s");
+    let lifetime = client
+        .call(allocate())
+        .success()
+        .lifetime()
+        .expect("LIFETIME");
+    assert!(
+        lifetime <= 3,
+        "granted {lifetime} s to credentials that end in 3 s"
+    );
     await_expiry(&server, &expiring);
     let refresh = Draft::request(method::REFRESH).put(LIFETIME, 600_u32.to_be_bytes());
     client.call(refresh).error_among(&[401, 437]);

@@ -32,7 +32,10 @@ fn frm_02_two_requests_in_one_write_are_both_answered() {
 fn frm_03_request_sent_byte_by_byte_is_answered_once() {
     for mut client in Target::shared().streams() {
         let request = binding();
-        request.bytes().iter().for_each(|byte| client.send(&[*byte]));
+        request
+            .bytes()
+            .iter()
+            .for_each(|byte| client.send(&[*byte]));
         client.answer_to(&request).success();
         client.expect_silence();
     }
@@ -46,7 +49,10 @@ fn frm_04_connection_stays_open_between_requests() {
         client.exchange(&binding()).success();
     }
     for client in &mut clients {
-        assert!(!client.is_closed_within(Duration::from_secs(1)), "closed after one answer");
+        assert!(
+            !client.is_closed_within(Duration::from_secs(1)),
+            "closed after one answer"
+        );
         client.exchange(&binding()).success();
     }
 }
@@ -90,7 +96,10 @@ fn frm_07_server_pads_channel_data_on_a_stream() {
         let (relay, peer) = channel(&mut client);
         for (length, frame) in [(1, 8), (2, 8), (3, 8), (4, 8), (5, 12)] {
             peer.send(relay, &b"abcde"[..length]);
-            assert_eq!(client.expect_channel_data(0x4000, &b"abcde"[..length]), frame);
+            assert_eq!(
+                client.expect_channel_data(0x4000, &b"abcde"[..length]),
+                frame
+            );
         }
     }
 }
@@ -100,7 +109,8 @@ fn frm_07_server_pads_channel_data_on_a_stream() {
 fn frm_08_stun_and_channel_data_share_a_segment() {
     for mut client in Target::shared().streams() {
         let (_, peer) = channel(&mut client);
-        let indication = Draft::indication(method::SEND).put_address(attribute::XOR_PEER_ADDRESS, peer.address());
+        let indication = Draft::indication(method::SEND)
+            .put_address(attribute::XOR_PEER_ADDRESS, peer.address());
         let request = binding();
         let segment = [
             channel_data(0x4000, b"one", true),
@@ -123,7 +133,10 @@ fn frm_09_closing_the_connection_ends_its_allocation() {
     for mut client in Target::shared().streams() {
         let relay = client.allocate();
         drop(client);
-        assert!(is_refused(relay, Duration::from_secs(2)), "the relay port stays open");
+        assert!(
+            is_refused(relay, Duration::from_secs(2)),
+            "the relay port stays open"
+        );
     }
 }
 

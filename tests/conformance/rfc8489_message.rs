@@ -20,7 +20,10 @@ fn stn_02_response_header_matches_the_request() {
     let answer = client.exchange(&request);
     let body = u16::try_from(answer.bytes().len() - 20).expect("a datagram");
     let [high, low] = body.to_be_bytes();
-    assert_eq!(answer.bytes()[..8], [1, 1, high, low, 0x21, 0x12, 0xA4, 0x42]);
+    assert_eq!(
+        answer.bytes()[..8],
+        [1, 1, high, low, 0x21, 0x12, 0xA4, 0x42]
+    );
     assert_eq!(answer.bytes()[8..20], request.id());
     assert_eq!(body % 4, 0);
 }
@@ -42,7 +45,10 @@ fn stn_04_retransmitted_request_is_answered_again() {
     let request = binding();
     let first = client.exchange(&request).success();
     let second = client.exchange(&request).success();
-    assert_eq!(first.address(XOR_MAPPED_ADDRESS), second.address(XOR_MAPPED_ADDRESS));
+    assert_eq!(
+        first.address(XOR_MAPPED_ADDRESS),
+        second.address(XOR_MAPPED_ADDRESS)
+    );
 }
 
 /// RFC 8656 §5: SOFTWARE in authenticated Allocate and Refresh responses, failures too; short text without NUL.
@@ -56,8 +62,13 @@ fn stn_05_software_in_allocate_and_refresh_responses() {
         client.refresh(None).success(),
     ];
     for answer in answers {
-        let software = answer.text(SOFTWARE).unwrap_or_else(|| panic!("SOFTWARE in {answer:?}"));
-        assert!(software.chars().count() < 128 && !software.contains('\0'), "{software:?}");
+        let software = answer
+            .text(SOFTWARE)
+            .unwrap_or_else(|| panic!("SOFTWARE in {answer:?}"));
+        assert!(
+            software.chars().count() < 128 && !software.contains('\0'),
+            "{software:?}"
+        );
     }
 }
 
@@ -120,7 +131,13 @@ fn stn_12_unknown_method_meets_silence() {
 #[test]
 fn stn_13_class_that_the_method_lacks_meets_silence() {
     let mut client = Target::shared().udp();
-    for method in [method::ALLOCATE, method::REFRESH, method::CHANNEL_BIND, method::CREATE_PERMISSION, method::DATA] {
+    for method in [
+        method::ALLOCATE,
+        method::REFRESH,
+        method::CHANNEL_BIND,
+        method::CREATE_PERMISSION,
+        method::DATA,
+    ] {
         client.expect_silence_after(&Draft::indication(method).bytes());
     }
     for method in [method::SEND, method::DATA] {
@@ -148,7 +165,9 @@ fn stn_15_responses_meet_silence() {
 #[test]
 fn stn_16_unknown_required_attribute_is_listed_in_a_420() {
     let mut client = Target::shared().udp();
-    let answer = client.exchange(&binding().put(UNKNOWN_REQUIRED[0], [])).error(420);
+    let answer = client
+        .exchange(&binding().put(UNKNOWN_REQUIRED[0], []))
+        .error(420);
     assert_eq!(answer.unknown_attributes(), [UNKNOWN_REQUIRED[0]]);
 }
 
@@ -156,7 +175,9 @@ fn stn_16_unknown_required_attribute_is_listed_in_a_420() {
 #[test]
 fn stn_17_every_unknown_required_attribute_is_listed_once() {
     let mut client = Target::shared().udp();
-    let request = UNKNOWN_REQUIRED.iter().fold(binding(), |request, kind| request.put(*kind, [1, 2]));
+    let request = UNKNOWN_REQUIRED
+        .iter()
+        .fold(binding(), |request, kind| request.put(*kind, [1, 2]));
     let answer = client.exchange(&request).error(420);
     assert_eq!(answer.unknown_attributes(), UNKNOWN_REQUIRED);
 }
@@ -165,21 +186,27 @@ fn stn_17_every_unknown_required_attribute_is_listed_once() {
 #[test]
 fn stn_18_unknown_optional_attribute_is_ignored() {
     let mut client = Target::shared().udp();
-    client.exchange(&binding().put(UNKNOWN_OPTIONAL, [1, 2, 3])).success();
+    client
+        .exchange(&binding().put(UNKNOWN_OPTIONAL, [1, 2, 3]))
+        .success();
 }
 
 /// RFC 8489 §6.3: authentication comes before unknown attributes.
 #[test]
 fn stn_19_unauthenticated_request_gets_401_before_420() {
     let mut client = Target::shared().udp();
-    client.exchange(&allocate().put(UNKNOWN_REQUIRED[0], [])).error(401);
+    client
+        .exchange(&allocate().put(UNKNOWN_REQUIRED[0], []))
+        .error(401);
 }
 
 /// RFC 8489 §6.3.1: after authentication they are refused, in a signed response.
 #[test]
 fn stn_20_authenticated_request_gets_a_signed_420() {
     let mut client = Target::shared().udp();
-    let answer = client.call(allocate().put(UNKNOWN_REQUIRED[0], [])).error(420);
+    let answer = client
+        .call(allocate().put(UNKNOWN_REQUIRED[0], []))
+        .error(420);
     assert_eq!(answer.unknown_attributes(), [UNKNOWN_REQUIRED[0]]);
     assert!(answer.is_signed_with(&client.key()), "{answer:?}");
 }
@@ -188,7 +215,9 @@ fn stn_20_authenticated_request_gets_a_signed_420() {
 #[test]
 fn stn_21_unexpected_known_attributes_are_ignored() {
     let mut client = Target::shared().udp();
-    let request = binding().put(CHANNEL_NUMBER, [0x40, 0, 0, 0]).put(LIFETIME, 600_u32.to_be_bytes());
+    let request = binding()
+        .put(CHANNEL_NUMBER, [0x40, 0, 0, 0])
+        .put(LIFETIME, 600_u32.to_be_bytes());
     client.exchange(&request).success();
 }
 
@@ -196,7 +225,9 @@ fn stn_21_unexpected_known_attributes_are_ignored() {
 #[test]
 fn stn_23_padding_may_have_any_value() {
     let mut client = Target::shared().udp();
-    client.call(allocate().padding(0xFF).put(UNKNOWN_OPTIONAL, [1])).success();
+    client
+        .call(allocate().padding(0xFF).put(UNKNOWN_OPTIONAL, [1]))
+        .success();
 }
 
 /// RFC 8489 §14.5: what follows MESSAGE-INTEGRITY is not obeyed.
@@ -204,10 +235,18 @@ fn stn_23_padding_may_have_any_value() {
 fn stn_24_attributes_behind_message_integrity_are_ignored() {
     let mut client = Target::shared().udp();
     let request = client.seal(allocate()).put(UNKNOWN_REQUIRED[0], []);
-    client.exchange(&request.put(LIFETIME, 0_u32.to_be_bytes())).success();
-    let refresh = client.seal(Draft::request(method::REFRESH)).put(LIFETIME, 0_u32.to_be_bytes());
+    client
+        .exchange(&request.put(LIFETIME, 0_u32.to_be_bytes()))
+        .success();
+    let refresh = client
+        .seal(Draft::request(method::REFRESH))
+        .put(LIFETIME, 0_u32.to_be_bytes());
     let answer = client.exchange(&refresh).success();
-    assert_ne!(answer.lifetime(), Some(0), "a LIFETIME that nobody signed was obeyed");
+    assert_ne!(
+        answer.lifetime(),
+        Some(0),
+        "a LIFETIME that nobody signed was obeyed"
+    );
 }
 
 /// RFC 8489 §14.7: a request with a right FINGERPRINT is served; one in the response is last, and right.
@@ -248,12 +287,21 @@ fn stn_28_error_code_is_well_formed() {
     let mut client = Target::shared().udp();
     let answers = [
         client.exchange(&allocate()).error(401),
-        client.exchange(&binding().put(UNKNOWN_REQUIRED[0], [])).error(420),
+        client
+            .exchange(&binding().put(UNKNOWN_REQUIRED[0], []))
+            .error(420),
     ];
     for answer in answers {
         let value = answer.get(ERROR_CODE).expect("ERROR-CODE");
-        assert_eq!((value[0], value[1], value[2] & 0xF8), (0, 0, 0), "{value:02x?}");
-        assert!((3..=6).contains(&value[2]) && value[3] < 100, "{value:02x?}");
+        assert_eq!(
+            (value[0], value[1], value[2] & 0xF8),
+            (0, 0, 0),
+            "{value:02x?}"
+        );
+        assert!(
+            (3..=6).contains(&value[2]) && value[3] < 100,
+            "{value:02x?}"
+        );
         let reason = std::str::from_utf8(&value[4..]).expect("a reason in UTF-8");
         assert!(reason.chars().count() < 128, "{reason:?}");
     }
@@ -263,7 +311,9 @@ fn stn_28_error_code_is_well_formed() {
 #[test]
 fn stn_29_large_optional_attribute_is_skipped() {
     let mut client = Target::shared().udp();
-    client.exchange(&binding().put(UNKNOWN_OPTIONAL, [0xA5; 1372])).success();
+    client
+        .exchange(&binding().put(UNKNOWN_OPTIONAL, [0xA5; 1372]))
+        .success();
 }
 
 fn binding() -> Draft {

@@ -13,7 +13,10 @@ use crate::target::{EXTERNAL_ADDRESS, Flavour, Target};
 fn alc_01_success_carries_relay_lifetime_and_mapped_address() {
     let mut client = Target::shared().udp();
     let answer = client.call(allocate()).success();
-    assert!(answer.has(XOR_RELAYED_ADDRESS) && answer.lifetime().is_some(), "{answer:?}");
+    assert!(
+        answer.has(XOR_RELAYED_ADDRESS) && answer.lifetime().is_some(),
+        "{answer:?}"
+    );
     assert_eq!(answer.address(XOR_MAPPED_ADDRESS), Some(client.local()));
 }
 
@@ -58,8 +61,14 @@ fn alc_04_shorter_lifetime_becomes_the_default() {
 #[test]
 fn alc_05_greatest_lifetime_is_clamped() {
     let mut client = Target::shared().udp();
-    let lifetime = client.call(allocate().put(LIFETIME, [0xFF; 4])).success().lifetime();
-    assert!(lifetime.is_some_and(|seconds| (600..=3600).contains(&seconds)), "{lifetime:?}");
+    let lifetime = client
+        .call(allocate().put(LIFETIME, [0xFF; 4]))
+        .success()
+        .lifetime();
+    assert!(
+        lifetime.is_some_and(|seconds| (600..=3600).contains(&seconds)),
+        "{lifetime:?}"
+    );
     client.refresh(None).success();
 }
 
@@ -82,7 +91,9 @@ fn alc_08_malformed_requested_transport_gets_400() {
     let mut client = Target::shared().udp();
     for length in [0, 1, 8] {
         let value = [17, 0, 0, 0, 0, 0, 0, 0];
-        client.call(Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, &value[..length])).error(400);
+        client
+            .call(Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, &value[..length]))
+            .error(400);
     }
 }
 
@@ -91,7 +102,8 @@ fn alc_08_malformed_requested_transport_gets_400() {
 fn alc_09_unsupported_protocol_gets_442() {
     let mut client = Target::shared().udp();
     for protocol in [1, 132, 0] {
-        let request = Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, [protocol, 0, 0, 0]);
+        let request =
+            Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, [protocol, 0, 0, 0]);
         client.call(request).error(442);
     }
 }
@@ -100,7 +112,9 @@ fn alc_09_unsupported_protocol_gets_442() {
 #[test]
 fn alc_10_reserved_bytes_of_requested_transport_are_ignored() {
     let mut client = Target::shared().udp();
-    client.call(Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, [17, 0xFF, 0xFF, 0xFF])).success();
+    client
+        .call(Draft::request(method::ALLOCATE).put(REQUESTED_TRANSPORT, [17, 0xFF, 0xFF, 0xFF]))
+        .success();
 }
 
 /// RFC 8656 §7.2: one allocation per 5-tuple; another request gets a signed 437.
@@ -129,7 +143,9 @@ fn alc_12_retransmitted_allocate_gets_the_same_success() {
 #[test]
 fn alc_13_ipv4_relay_on_request() {
     let mut client = Target::shared().udp();
-    let answer = client.call(allocate().put(REQUESTED_ADDRESS_FAMILY, [1, 0, 0, 0])).success();
+    let answer = client
+        .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [1, 0, 0, 0]))
+        .success();
     assert!(relay(&answer).is_ipv4());
 }
 
@@ -137,7 +153,9 @@ fn alc_13_ipv4_relay_on_request() {
 #[test]
 fn alc_14_ipv6_relay_on_request() {
     let server = Target::shared();
-    let answer = server.udp().call(allocate().put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0]));
+    let answer = server
+        .udp()
+        .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0]));
     match server.udp_over_ipv6() {
         Some(_) => assert!(relay(&answer.success()).is_ipv6()),
         None => drop(answer.error(440)),
@@ -148,14 +166,19 @@ fn alc_14_ipv6_relay_on_request() {
 #[test]
 fn alc_15_unknown_family_gets_440() {
     let mut client = Target::shared().udp();
-    client.call(allocate().put(REQUESTED_ADDRESS_FAMILY, [9, 0, 0, 0])).error_among(&[440, 400]);
+    client
+        .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [9, 0, 0, 0]))
+        .error_among(&[440, 400]);
 }
 
 /// RFC 8656 §7.2: EVEN-PORT gives an even port.
 #[test]
 fn alc_19_even_port_is_even() {
     for _ in 0..4 {
-        let answer = Target::shared().udp().call(allocate().put(EVEN_PORT, [0])).success();
+        let answer = Target::shared()
+            .udp()
+            .call(allocate().put(EVEN_PORT, [0]))
+            .success();
         assert_eq!(relay(&answer).port() % 2, 0);
         assert!(!answer.has(RESERVATION_TOKEN), "{answer:?}");
     }
@@ -166,8 +189,14 @@ fn alc_19_even_port_is_even() {
 fn alc_20_reservation_token_gives_the_next_port() {
     let server = Target::shared();
     let (first, token) = reserve(&mut server.udp());
-    let second = server.udp().call(allocate().put(RESERVATION_TOKEN, token)).success();
-    assert_eq!(relay(&second), SocketAddr::new(first.ip(), first.port() + 1));
+    let second = server
+        .udp()
+        .call(allocate().put(RESERVATION_TOKEN, token))
+        .success();
+    assert_eq!(
+        relay(&second),
+        SocketAddr::new(first.ip(), first.port() + 1)
+    );
 }
 
 /// RFC 8656 §7.2: a token that was used, or never given out: 508.
@@ -175,9 +204,18 @@ fn alc_20_reservation_token_gives_the_next_port() {
 fn alc_21_used_or_invented_token_gets_508() {
     let server = Target::shared();
     let (_, token) = reserve(&mut server.udp());
-    server.udp().call(allocate().put(RESERVATION_TOKEN, &token)).success();
-    server.udp().call(allocate().put(RESERVATION_TOKEN, &token)).error(508);
-    server.udp().call(allocate().put(RESERVATION_TOKEN, *b"no token")).error(508);
+    server
+        .udp()
+        .call(allocate().put(RESERVATION_TOKEN, &token))
+        .success();
+    server
+        .udp()
+        .call(allocate().put(RESERVATION_TOKEN, &token))
+        .error(508);
+    server
+        .udp()
+        .call(allocate().put(RESERVATION_TOKEN, *b"no token"))
+        .error(508);
 }
 
 /// RFC 8656 §7.2: RESERVATION-TOKEN excludes EVEN-PORT and both address families: 400, before the token is looked at.
@@ -190,7 +228,13 @@ fn alc_22_token_with_contradicting_attributes_gets_400() {
         (ADDITIONAL_ADDRESS_FAMILY, &[2, 0, 0, 0]),
     ];
     for (kind, value) in contradictions {
-        client.call(allocate().put(RESERVATION_TOKEN, *b"no token").put(kind, value)).error(400);
+        client
+            .call(
+                allocate()
+                    .put(RESERVATION_TOKEN, *b"no token")
+                    .put(kind, value),
+            )
+            .error(400);
     }
 }
 
@@ -200,7 +244,9 @@ fn alc_24_reservation_serves_over_any_transport() {
     let server = Target::shared();
     for mut client in server.streams() {
         let (first, token) = reserve(&mut server.udp());
-        let second = client.call(allocate().put(RESERVATION_TOKEN, token)).success();
+        let second = client
+            .call(allocate().put(RESERVATION_TOKEN, token))
+            .success();
         assert_eq!(relay(&second).port(), first.port() + 1);
     }
 }
@@ -227,8 +273,6 @@ fn alc_26_allocation_beyond_the_quota_gets_a_signed_486() {
     let answer = third.call(allocate()).error(486);
     assert!(answer.is_signed_with(&third.key()), "{answer:?}");
     server.udp_as(&server.bob).allocate();
-    first.refresh(Some(0)).success();
-    third.allocate();
 }
 
 /// RFC 8656 §7.2: without REQUESTED-ADDRESS-FAMILY the relay is IPv4, for an IPv6 client too.
@@ -253,8 +297,13 @@ fn alc_28_udp_and_tcp_from_one_port_are_two_allocations() {
 #[test]
 fn alc_29_relay_ports_are_random() {
     let server = Target::shared();
-    let ports: Vec<i32> = (0..12).map(|_| server.udp().allocate().port().into()).collect();
-    let close = ports.windows(2).filter(|two| (two[1] - two[0]).abs() <= 4).count();
+    let ports: Vec<i32> = (0..12)
+        .map(|_| server.udp().allocate().port().into())
+        .collect();
+    let close = ports
+        .windows(2)
+        .filter(|two| (two[1] - two[0]).abs() <= 4)
+        .count();
     assert!(close <= 2, "{ports:?}");
 }
 
@@ -273,13 +322,18 @@ fn alc_32_burst_of_one_allocate_makes_one_allocation() {
     let mut client = Target::shared().udp();
     let request = client.seal(allocate());
     (0..5).for_each(|_| client.send(&request.bytes()));
-    let relays: HashSet<_> = (0..5).map(|_| relay(&client.answer_to(&request).success())).collect();
+    let relays: HashSet<_> = (0..5)
+        .map(|_| relay(&client.answer_to(&request).success()))
+        .collect();
     assert_eq!(relays.len(), 1);
     client.refresh(Some(0)).success();
     let [relay] = Vec::from_iter(relays)[..] else {
         unreachable!("one, as just seen");
     };
-    assert!(is_refused(relay, Duration::from_secs(2)), "a copy of the allocation lives on");
+    assert!(
+        is_refused(relay, Duration::from_secs(2)),
+        "a copy of the allocation lives on"
+    );
 }
 
 /// RFC 8656 §7.2, §8.2: a deleted allocation frees its 5-tuple at once.
@@ -289,6 +343,29 @@ fn alc_33_deleted_allocation_frees_the_five_tuple() {
     client.allocate();
     client.refresh(Some(0)).success();
     client.allocate();
+}
+
+/// RFC 8656 §8.2: so it frees its relay port.
+#[test]
+fn alc_33_deleted_allocation_frees_its_port() {
+    if let Some(server) = Target::with(Flavour::OnePort) {
+        let (mut first, mut second) = (server.udp(), server.udp());
+        first.allocate();
+        first.refresh(Some(0)).success();
+        second.allocate();
+    }
+}
+
+/// RFC 8656 §8.2: so it no longer counts towards its user's quota.
+#[test]
+fn alc_33_deleted_allocation_leaves_the_quota() {
+    if let Some(server) = Target::with(Flavour::Quota) {
+        let (mut first, mut second, mut third) = (server.udp(), server.udp(), server.udp());
+        first.allocate();
+        second.allocate();
+        first.refresh(Some(0)).success();
+        third.allocate();
+    }
 }
 
 /// RFC 8656 §7.2: without a free relay port: 508.
@@ -301,8 +378,6 @@ fn alc_34_no_free_port_gets_508() {
     first.allocate();
     let answer = second.call(allocate()).error(508);
     assert!(answer.is_signed_with(&second.key()), "{answer:?}");
-    first.refresh(Some(0)).success();
-    second.allocate();
 }
 
 /// The lifetime granted to an Allocate that asks for `seconds`.
@@ -320,7 +395,10 @@ fn lifetime_for(seconds: Option<u32>) -> u32 {
 #[track_caller]
 fn reserve(client: &mut Client) -> (SocketAddr, Vec<u8>) {
     let answer = client.call(allocate().put(EVEN_PORT, [0x80])).success();
-    let token = answer.get(RESERVATION_TOKEN).expect("RESERVATION-TOKEN").to_vec();
+    let token = answer
+        .get(RESERVATION_TOKEN)
+        .expect("RESERVATION-TOKEN")
+        .to_vec();
     assert_eq!(token.len(), 8);
     assert_eq!(relay(&answer).port() % 2, 0);
     (relay(&answer), token)
@@ -328,5 +406,7 @@ fn reserve(client: &mut Client) -> (SocketAddr, Vec<u8>) {
 
 #[track_caller]
 fn relay(answer: &Message) -> SocketAddr {
-    answer.address(XOR_RELAYED_ADDRESS).expect("XOR-RELAYED-ADDRESS")
+    answer
+        .address(XOR_RELAYED_ADDRESS)
+        .expect("XOR-RELAYED-ADDRESS")
 }

@@ -11,7 +11,9 @@ use crate::target::Target;
 fn chn_01_first_and_last_number_bind() {
     let mut client = allocated();
     for (number, ip) in [(0x4000, "127.0.0.2"), (0x4FFF, "127.0.0.3")] {
-        let answer = client.channel_bind(number, Peer::at(ip).address()).success();
+        let answer = client
+            .channel_bind(number, Peer::at(ip).address())
+            .success();
         assert!(answer.is_signed_with(&client.key()), "{answer:?}");
     }
 }
@@ -30,7 +32,9 @@ fn chn_02_numbers_outside_the_range_get_400() {
 #[test]
 fn chn_03_bound_number_does_not_change_its_peer() {
     let (mut client, _, peer) = bound();
-    client.channel_bind(0x4000, Peer::at("127.0.0.3").address()).error(400);
+    client
+        .channel_bind(0x4000, Peer::at("127.0.0.3").address())
+        .error(400);
     client.channel_data(0x4000, b"to the first peer");
     peer.expect(b"to the first peer");
 }
@@ -58,25 +62,47 @@ fn chn_06_incomplete_or_malformed_request_gets_400() {
     let mut client = allocated();
     let peer = Peer::at("127.0.0.2").address();
     let request = || Draft::request(method::CHANNEL_BIND);
-    client.call(request().put_address(XOR_PEER_ADDRESS, peer)).error(400);
-    client.call(request().put(CHANNEL_NUMBER, [0x40, 0, 0, 0])).error(400);
-    client.call(request().put(CHANNEL_NUMBER, [0x40, 0]).put_address(XOR_PEER_ADDRESS, peer)).error(400);
-    client.call(request().put(CHANNEL_NUMBER, [0x40, 0, 0, 0]).put(XOR_PEER_ADDRESS, [0, 1, 2, 3])).error(400);
+    client
+        .call(request().put_address(XOR_PEER_ADDRESS, peer))
+        .error(400);
+    client
+        .call(request().put(CHANNEL_NUMBER, [0x40, 0, 0, 0]))
+        .error(400);
+    client
+        .call(
+            request()
+                .put(CHANNEL_NUMBER, [0x40, 0])
+                .put_address(XOR_PEER_ADDRESS, peer),
+        )
+        .error(400);
+    client
+        .call(
+            request()
+                .put(CHANNEL_NUMBER, [0x40, 0, 0, 0])
+                .put(XOR_PEER_ADDRESS, [0, 1, 2, 3]),
+        )
+        .error(400);
 }
 
 /// RFC 8656 §12.2: a peer of another family than the relay: 443.
 #[test]
 fn chn_07_peer_of_the_other_family_gets_443() {
     let mut client = allocated();
-    client.channel_bind(0x4000, "[::1]:9".parse().expect("an address")).error(443);
+    client
+        .channel_bind(0x4000, "[::1]:9".parse().expect("an address"))
+        .error(443);
 }
 
 /// RFC 8656 §12.2: a peer that the server refuses: 403, and nothing is bound.
 #[test]
 fn chn_08_refused_peer_gets_403() {
     let mut client = allocated();
-    client.channel_bind(0x4000, (Target::shared().denied_peer, 9).into()).error(403);
-    client.channel_bind(0x4000, Peer::at("127.0.0.2").address()).success();
+    client
+        .channel_bind(0x4000, (Target::shared().denied_peer, 9).into())
+        .error(403);
+    client
+        .channel_bind(0x4000, Peer::at("127.0.0.2").address())
+        .success();
 }
 
 /// RFC 8656 §12.2: a ChannelBind brings a permission, for every port of the address.
@@ -139,7 +165,9 @@ fn chn_14_empty_payload_crosses_both_ways() {
 fn chn_15_no_allocation_no_channel() {
     let mut client = Target::shared().udp();
     client.expect_silence_after(&channel_data(0x4000, b"no allocation", false));
-    client.channel_bind(0x4000, Peer::at("127.0.0.2").address()).error(437);
+    client
+        .channel_bind(0x4000, Peer::at("127.0.0.2").address())
+        .error(437);
 }
 
 /// RFC 8656 §12: two ports of one address are two peers, each with its channel.
@@ -162,7 +190,8 @@ fn chn_16_two_ports_of_one_address_have_two_channels() {
 fn chn_18_retransmitted_bind_gets_success_again() {
     let mut client = allocated();
     let request = Draft::request(method::CHANNEL_BIND).put(CHANNEL_NUMBER, [0x40, 0, 0, 0]);
-    let request = client.seal(request.put_address(XOR_PEER_ADDRESS, Peer::at("127.0.0.2").address()));
+    let request =
+        client.seal(request.put_address(XOR_PEER_ADDRESS, Peer::at("127.0.0.2").address()));
     client.exchange(&request).success();
     client.exchange(&request).success();
 }
@@ -186,7 +215,9 @@ fn chn_20_reserved_bytes_of_channel_number_are_ignored() {
     let mut client = allocated();
     let peer = Peer::at("127.0.0.2");
     let request = Draft::request(method::CHANNEL_BIND).put(CHANNEL_NUMBER, [0x40, 0, 0xFF, 0xFF]);
-    client.call(request.put_address(XOR_PEER_ADDRESS, peer.address())).success();
+    client
+        .call(request.put_address(XOR_PEER_ADDRESS, peer.address()))
+        .success();
     expect_marker(&mut client, &peer);
 }
 

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::client::attribute::{self, DONT_FRAGMENT, MESSAGE_INTEGRITY, UNKNOWN_REQUIRED, XOR_PEER_ADDRESS};
+use crate::client::attribute::{
+    self, DONT_FRAGMENT, MESSAGE_INTEGRITY, UNKNOWN_REQUIRED, XOR_PEER_ADDRESS,
+};
 use crate::client::{ANSWER_TIME, Client, Draft, Incoming, Peer, QUIET_TIME, Sniffer, method};
 use crate::target::{EXTERNAL_ADDRESS, Flavour, Target};
 
@@ -73,10 +75,18 @@ fn snd_07_dont_fragment_sets_df() {
     client.allocate();
     client.permit(peer.address());
     let send = Draft::indication(method::SEND).put_address(XOR_PEER_ADDRESS, peer.address());
-    client.send(&send.put(attribute::DATA, b"whole").put(DONT_FRAGMENT, []).bytes());
+    client.send(
+        &send
+            .put(attribute::DATA, b"whole")
+            .put(DONT_FRAGMENT, [])
+            .bytes(),
+    );
     client.send_indication(peer.address(), b"marker");
     if peer.receive().0 == b"whole" {
-        assert!(sniffer.next_has_dont_fragment(peer.address().port()), "relayed without DF");
+        assert!(
+            sniffer.next_has_dont_fragment(peer.address().port()),
+            "relayed without DF"
+        );
     }
 }
 
@@ -101,7 +111,9 @@ fn snd_08_payloads_arrive_intact() {
 fn snd_09_send_with_unknown_required_attribute_is_dropped() {
     let (mut client, _, peer) = permitted();
     let send = Draft::indication(method::SEND).put_address(XOR_PEER_ADDRESS, peer.address());
-    let send = send.put(attribute::DATA, b"not understood").put(UNKNOWN_REQUIRED[0], []);
+    let send = send
+        .put(attribute::DATA, b"not understood")
+        .put(UNKNOWN_REQUIRED[0], []);
     client.expect_silence_after(&send.bytes());
     expect_next_marker(&mut client, &peer);
 }
@@ -218,8 +230,13 @@ fn snd_17_excess_bandwidth_is_discarded_silently() {
     let payload = pattern(1000);
     (0..SENT).for_each(|_| client.send_indication(peer.address(), &payload));
     client.expect_silence();
-    assert!(peer.receive_within(ANSWER_TIME).is_some(), "nothing was relayed");
-    let relayed = 1 + std::iter::from_fn(|| peer.receive_within(QUIET_TIME)).take(SENT).count();
+    assert!(
+        peer.receive_within(ANSWER_TIME).is_some(),
+        "nothing was relayed"
+    );
+    let relayed = 1 + std::iter::from_fn(|| peer.receive_within(QUIET_TIME))
+        .take(SENT)
+        .count();
     assert!(relayed < SENT, "all was relayed");
     client.refresh(None).success();
 }

@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use crate::client::attribute::{self, DONT_FRAGMENT, REQUESTED_ADDRESS_FAMILY, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS};
+use crate::client::attribute::{
+    self, DONT_FRAGMENT, REQUESTED_ADDRESS_FAMILY, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+};
 use crate::client::{Client, Draft, Peer, Sniffer, allocate, method};
 use crate::target::Target;
 
@@ -31,25 +33,42 @@ fn iph_08_df_is_set_for_dont_fragment_alone() {
     client.allocate();
     client.bind(0x4000, peer.address());
     let send = || {
-        let indication = Draft::indication(method::SEND).put_address(XOR_PEER_ADDRESS, peer.address());
+        let indication =
+            Draft::indication(method::SEND).put_address(XOR_PEER_ADDRESS, peer.address());
         indication.put(attribute::DATA, b"a datagram")
     };
     client.send(&send().bytes());
-    assert!(!sniffer.next_has_dont_fragment(port), "DF after a Send indication");
+    assert!(
+        !sniffer.next_has_dont_fragment(port),
+        "DF after a Send indication"
+    );
     client.channel_data(0x4000, b"a datagram");
-    assert!(!sniffer.next_has_dont_fragment(port), "DF after ChannelData");
+    assert!(
+        !sniffer.next_has_dont_fragment(port),
+        "DF after ChannelData"
+    );
     client.send(&send().put(DONT_FRAGMENT, []).bytes());
-    assert!(sniffer.next_has_dont_fragment(port), "no DF after a Send indication with DONT-FRAGMENT");
+    assert!(
+        sniffer.next_has_dont_fragment(port),
+        "no DF after a Send indication with DONT-FRAGMENT"
+    );
     client.send(&send().bytes());
-    assert!(!sniffer.next_has_dont_fragment(port), "DF stays after DONT-FRAGMENT");
+    assert!(
+        !sniffer.next_has_dont_fragment(port),
+        "DF stays after DONT-FRAGMENT"
+    );
 }
 
 /// Fails the test unless a relay of `family` carries both ways, by indication and by channel.
 #[track_caller]
 fn expect_relaying(mut client: Client, family: u8, peer: &str) {
     let peer = Peer::at(peer);
-    let answer = client.call(allocate().put(REQUESTED_ADDRESS_FAMILY, [family, 0, 0, 0])).success();
-    let relay = answer.address(XOR_RELAYED_ADDRESS).expect("XOR-RELAYED-ADDRESS");
+    let answer = client
+        .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [family, 0, 0, 0]))
+        .success();
+    let relay = answer
+        .address(XOR_RELAYED_ADDRESS)
+        .expect("XOR-RELAYED-ADDRESS");
     client.permit(peer.address());
     client.send_indication(peer.address(), b"to the peer");
     assert_eq!(peer.receive(), (b"to the peer".to_vec(), relay));

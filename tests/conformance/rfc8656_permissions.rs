@@ -11,7 +11,9 @@ use crate::target::{Flavour, Target};
 fn prm_01_permission_is_granted() {
     let mut client = Target::shared().udp();
     client.allocate();
-    let answer = client.create_permission(&[Peer::at("127.0.0.2").address()]).success();
+    let answer = client
+        .create_permission(&[Peer::at("127.0.0.2").address()])
+        .success();
     assert!(answer.is_signed_with(&client.key()), "{answer:?}");
 }
 
@@ -19,9 +21,15 @@ fn prm_01_permission_is_granted() {
 #[test]
 fn prm_02_every_peer_of_the_request_is_permitted() {
     let mut client = Target::shared().udp();
-    let peers = [Peer::at("127.0.0.2"), Peer::at("127.0.0.3"), Peer::at("127.0.0.4")];
+    let peers = [
+        Peer::at("127.0.0.2"),
+        Peer::at("127.0.0.3"),
+        Peer::at("127.0.0.4"),
+    ];
     let relay = client.allocate();
-    client.create_permission(&peers.each_ref().map(Peer::address)).success();
+    client
+        .create_permission(&peers.each_ref().map(Peer::address))
+        .success();
     for peer in peers {
         peer.send(relay, b"heard");
         client.expect_data(peer.address(), b"heard");
@@ -61,7 +69,9 @@ fn prm_06_refused_peer_gets_a_signed_403() {
     let server = Target::shared();
     let mut client = server.udp();
     client.allocate();
-    let answer = client.create_permission(&[(server.denied_peer, 9).into()]).error(403);
+    let answer = client
+        .create_permission(&[(server.denied_peer, 9).into()])
+        .error(403);
     assert!(answer.is_signed_with(&client.key()), "{answer:?}");
 }
 
@@ -73,8 +83,12 @@ fn prm_07_request_with_one_refused_peer_installs_nothing() {
     let (good, marker) = (Peer::at("127.0.0.2"), Peer::at("127.0.0.3"));
     let denied = (server.denied_peer, 9).into();
     let relay = client.allocate();
-    client.create_permission(&[good.address(), denied]).error(403);
-    client.create_permission(&[denied, good.address()]).error(403);
+    client
+        .create_permission(&[good.address(), denied])
+        .error(403);
+    client
+        .create_permission(&[denied, good.address()])
+        .error(403);
     expect_unheard(&mut client, relay, &good, &marker);
 }
 
@@ -82,7 +96,9 @@ fn prm_07_request_with_one_refused_peer_installs_nothing() {
 #[test]
 fn prm_08_permission_without_allocation_gets_437() {
     let mut client = Target::shared().udp();
-    client.create_permission(&[address("127.0.0.2", 9)]).error(437);
+    client
+        .create_permission(&[address("127.0.0.2", 9)])
+        .error(437);
 }
 
 /// RFC 8656 §10.2: a malformed XOR-PEER-ADDRESS: 400.
@@ -92,9 +108,17 @@ fn prm_09_malformed_peer_gets_400() {
     client.allocate();
     let mut as_ipv4_but_long = vec![0, 1, 0, 9];
     as_ipv4_but_long.extend([0; 16]);
-    let malformed = [vec![], vec![0, 1, 0, 9], vec![0, 1, 0, 9, 127, 0], vec![0, 7, 0, 9, 1, 2, 3, 4], as_ipv4_but_long];
+    let malformed = [
+        vec![],
+        vec![0, 1, 0, 9],
+        vec![0, 1, 0, 9, 127, 0],
+        vec![0, 7, 0, 9, 1, 2, 3, 4],
+        as_ipv4_but_long,
+    ];
     for value in malformed {
-        client.call(Draft::request(method::CREATE_PERMISSION).put(XOR_PEER_ADDRESS, value)).error(400);
+        client
+            .call(Draft::request(method::CREATE_PERMISSION).put(XOR_PEER_ADDRESS, value))
+            .error(400);
     }
 }
 
@@ -103,7 +127,12 @@ fn prm_09_malformed_peer_gets_400() {
 fn prm_11_peer_without_permission_is_not_heard() {
     let mut client = Target::shared().udp();
     let relay = client.allocate();
-    expect_unheard(&mut client, relay, &Peer::at("127.0.0.2"), &Peer::at("127.0.0.3"));
+    expect_unheard(
+        &mut client,
+        relay,
+        &Peer::at("127.0.0.2"),
+        &Peer::at("127.0.0.3"),
+    );
 }
 
 /// RFC 8656 §9: a permission serves its own allocation only.
@@ -125,13 +154,36 @@ fn prm_13_special_purpose_peers_are_refused_by_default() {
         return;
     };
     let refused = [
-        "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.2", "127.255.255.254", "169.254.169.254", "172.16.0.1",
-        "192.0.0.1", "192.168.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "100.64.0.1",
+        "127.0.0.2",
+        "127.255.255.254",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.0.0.1",
+        "192.168.0.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.255",
     ];
     let mut client = server.udp();
     client.allocate();
     expect_refused(&mut client, &refused, &[403]);
-    let refused = ["::", "::2", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "100::1", "2001:db8::1"];
+    let refused = [
+        "::",
+        "::2",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fec0::1",
+        "ff02::1",
+        "100::1",
+        "2001:db8::1",
+    ];
     if let Some(mut client) = ipv6_allocation(&server) {
         expect_refused(&mut client, &refused, &[403]);
     }
@@ -143,7 +195,14 @@ fn prm_14_tunnelled_peers_are_refused() {
     let Some(server) = Target::with(Flavour::Guarded) else {
         return;
     };
-    let refused = ["2001:0:1::1", "2002:7f00:1::1", "2002:808:808::1", "64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "::127.0.0.1"];
+    let refused = [
+        "2001:0:1::1",
+        "2002:7f00:1::1",
+        "2002:808:808::1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "::127.0.0.1",
+    ];
     if let Some(mut client) = ipv6_allocation(&server) {
         expect_refused(&mut client, &refused, &[403]);
     }
@@ -180,7 +239,11 @@ fn prm_17_ipv4_mapped_peer_does_not_evade_the_policy() {
         panic!("UTURN_TEST_DENIED_PEER: an IPv4 address");
     };
     if let Some(mut client) = ipv6_allocation(server) {
-        expect_refused(&mut client, &[&denied.to_ipv6_mapped().to_string()], &[403, 443]);
+        expect_refused(
+            &mut client,
+            &[&denied.to_ipv6_mapped().to_string()],
+            &[403, 443],
+        );
     }
 }
 
@@ -191,7 +254,9 @@ fn address(ip: &str, port: u16) -> SocketAddr {
 /// A client with an IPv6 relay.
 fn ipv6_allocation(server: &Target) -> Option<Client> {
     let mut client = server.udp_over_ipv6()?;
-    client.call(allocate().put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0])).success();
+    client
+        .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0]))
+        .success();
     Some(client)
 }
 
@@ -201,7 +266,10 @@ fn expect_refused(client: &mut Client, peers: &[&str], codes: &[u16]) {
     let mut wrong = Vec::new();
     for ip in peers {
         let peer = address(ip, 9);
-        for answer in [client.create_permission(&[peer]), client.channel_bind(0x4000, peer)] {
+        for answer in [
+            client.create_permission(&[peer]),
+            client.channel_bind(0x4000, peer),
+        ] {
             if !answer.code().is_some_and(|code| codes.contains(&code)) {
                 wrong.push(format!("{ip}: {answer:?}"));
             }

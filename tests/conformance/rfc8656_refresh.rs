@@ -38,7 +38,10 @@ fn rfr_04_lifetime_is_clamped() {
     let mut client = Target::shared().udp();
     client.allocate();
     let longest = client.refresh(Some(u32::MAX)).success().lifetime();
-    assert!(longest.is_some_and(|seconds| (600..=3600).contains(&seconds)), "{longest:?}");
+    assert!(
+        longest.is_some_and(|seconds| (600..=3600).contains(&seconds)),
+        "{longest:?}"
+    );
     assert_eq!(client.refresh(Some(5)).success().lifetime(), Some(600));
 }
 
@@ -48,7 +51,9 @@ fn rfr_05_other_family_gets_443() {
     let mut client = Target::shared().udp();
     client.allocate();
     let request = Draft::request(method::REFRESH).put(LIFETIME, [0; 4]);
-    client.call(request.put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0])).error(443);
+    client
+        .call(request.put(REQUESTED_ADDRESS_FAMILY, [2, 0, 0, 0]))
+        .error(443);
     client.refresh(None).success();
 }
 
@@ -79,8 +84,14 @@ fn rfr_08_deleted_allocation_closes_its_port() {
 fn rfr_09_refresh_responses_are_signed_and_carry_software() {
     let mut client = Target::shared().udp();
     client.allocate();
-    for answer in [client.refresh(None).success(), client.refresh(Some(0)).success()] {
-        assert!(answer.is_signed_with(&client.key()) && answer.has(SOFTWARE), "{answer:?}");
+    for answer in [
+        client.refresh(None).success(),
+        client.refresh(Some(0)).success(),
+    ] {
+        assert!(
+            answer.is_signed_with(&client.key()) && answer.has(SOFTWARE),
+            "{answer:?}"
+        );
     }
 }
 
@@ -112,8 +123,14 @@ fn rfr_11_allocation_expires() {
     let relay = client.allocate();
     client.bind(0x4000, peer.address());
     let refreshed = client.refresh(None).success().lifetime();
-    assert!(refreshed.is_some_and(|seconds| seconds <= 10), "too long to wait for: {refreshed:?}");
-    assert!(is_refused(relay, Duration::from_secs(20)), "the relay port stays open");
+    assert!(
+        refreshed.is_some_and(|seconds| seconds <= 10),
+        "too long to wait for: {refreshed:?}"
+    );
+    assert!(
+        is_refused(relay, Duration::from_secs(20)),
+        "the relay port stays open"
+    );
     client.refresh(None).error(437);
     client.allocate();
     client.channel_data(0x4000, b"through a channel of the last allocation");

@@ -24,7 +24,10 @@ fn sec_01_mutated_requests_do_no_harm() {
             let request = fuzzer.seal(allocate());
             fuzzer.send(&mutated(request.bytes(), &mut random));
         }
-        server.udp().exchange(&Draft::request(method::BINDING)).success();
+        server
+            .udp()
+            .exchange(&Draft::request(method::BINDING))
+            .success();
     }
     server.udp().allocate();
 }
@@ -59,7 +62,7 @@ fn sec_02_strangers_at_the_relay_port_leave_the_allocation_usable() {
     let (stranger, peer) = (Peer::at("127.0.0.4"), Peer::at("127.0.0.2"));
     let relay = client.allocate();
     client.permit(peer.address());
-    (0..500).for_each(|_| stranger.send(relay, &allocate().bytes()));
+    (0..100).for_each(|_| stranger.send(relay, &allocate().bytes()));
     peer.send(relay, b"marker");
     client.expect_data(peer.address(), b"marker");
     assert!(!is_refused(relay, Duration::from_millis(50)));
@@ -99,12 +102,17 @@ fn sec_05_unauthenticated_answers_are_limited_per_source() {
     let mut flooding = server.udp_from("127.0.0.6");
     let start = Instant::now();
     let requests: Vec<_> = (0..200).map(|_| allocate()).collect();
-    requests.iter().for_each(|request| flooding.send(&request.bytes()));
+    requests
+        .iter()
+        .for_each(|request| flooding.send(&request.bytes()));
     let mut other = server.udp_from("127.0.0.7");
     other.allocate();
     let answers = flooding.drain();
     let allowed = 10 + usize::try_from(start.elapsed().as_secs()).expect("seconds") + 1;
-    assert!((1..=allowed).contains(&answers), "{answers} answers where {allowed} are allowed");
+    assert!(
+        (1..=allowed).contains(&answers),
+        "{answers} answers where {allowed} are allowed"
+    );
 }
 
 /// RFC 8656 §21.1: who has not authenticated leaves nothing behind in the server.
@@ -191,21 +199,31 @@ fn flood(server: &Target, round: u8) {
     for source in 1..=100 {
         let mut client = server.udp_from(&format!("127.0.{}.{source}", 10 + round));
         let requests: Vec<_> = (0..20).map(|_| allocate()).collect();
-        requests.iter().for_each(|request| client.send(&request.bytes()));
-        requests.iter().for_each(|request| drop(client.answer_to(request).error(401)));
+        requests
+            .iter()
+            .for_each(|request| client.send(&request.bytes()));
+        requests
+            .iter()
+            .for_each(|request| drop(client.answer_to(request).error(401)));
     }
 }
 
 /// Whether the server closes `stream` before `end`.
 fn is_closed_by(stream: &mut TcpStream, end: Instant) -> bool {
     loop {
-        let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        stream.set_read_timeout(Some(left)).expect("a timeout above zero");
+        let left = end
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        stream
+            .set_read_timeout(Some(left))
+            .expect("a timeout above zero");
         match stream.read(&mut [0; 512]) {
             Ok(0) => return true,
             // A TLS alert on the way out.
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
             Err(_) => return true,
         }
     }

@@ -13,7 +13,7 @@
 //! | `UTURN_TEST_DENIED_PEER` | a peer address that it refuses; default 127.0.0.200 |
 //! | `UTURN_TEST_SERVER_<FLAVOUR>` | `IP:PORT` of the same server configured as [`Flavour`] says |
 //!
-//! What such a server lacks is reported on stderr as "not run", with the test's name.
+//! Tests share such a server: run them with `--test-threads=1`. What it lacks is reported on stderr as "not run", with the test's name.
 
 mod flavour;
 mod process;
@@ -31,8 +31,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::client::{Client, Credentials, Link};
-pub use flavour::{EXTERNAL_ADDRESS, Flavour};
 use flavour::{ALICE, BOB, CAROL, SECRET};
+pub use flavour::{EXTERNAL_ADDRESS, Flavour};
 use process::Process;
 
 /// A server, and what a client has to know about it.
@@ -52,10 +52,14 @@ pub struct Target {
 }
 
 impl Target {
-    /// The server that most tests share.
+    /// The server that most tests share. Its log stays in `target/tmp/conformance-*/log`.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Target> = OnceLock::new();
-        SHARED.get_or_init(|| Self::foreign("").unwrap_or_else(|| Self::own(Flavour::Plain)))
+        static SHARED: OnceLock<Result<Target, String>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| match Self::foreign("") {
+            Some(foreign) => Ok(foreign),
+            None => Self::own(Flavour::Plain),
+        });
+        shared.as_ref().unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     /// The server that takes time-limited credentials: the shared one, unless a foreign server cannot do both.
@@ -72,17 +76,23 @@ impl Target {
     pub fn with(flavour: Flavour) -> Option<Self> {
         let suffix = format!("_{}", flavour.name().to_uppercase());
         match is_foreign() {
-            true => Self::foreign(&suffix).or_else(|| not_run(&format!("UTURN_TEST_SERVER{suffix}"))),
-            false => Some(Self::own(flavour)),
+            true => {
+                Self::foreign(&suffix).or_else(|| not_run(&format!("UTURN_TEST_SERVER{suffix}")))
+            }
+            false => Some(Self::own(flavour).unwrap_or_else(|reason| panic!("{reason}"))),
         }
     }
 
-    fn own(flavour: Flavour) -> Self {
-        let process = Process::start(flavour);
+    fn own(flavour: Flavour) -> Result<Self, String> {
+        let process = Process::start(flavour)?;
         let ports = process.ports();
-        Self {
+        Ok(Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.plain)),
-            ipv6: Some(format!("[::1]:{}", ports.plain).parse().expect("an address")),
+            ipv6: Some(
+                format!("[::1]:{}", ports.plain)
+                    .parse()
+                    .expect("an address"),
+            ),
             tls: Some((
                 SocketAddr::from((Ipv4Addr::LOCALHOST, ports.tls)),
                 trusting(process.certificate().clone()),
@@ -93,16 +103,21 @@ impl Target {
             secret: SECRET.to_owned(),
             denied_peer: flavour::denied_peer(),
             process: Some(process),
-        }
+        })
     }
 
     fn foreign(suffix: &str) -> Option<Self> {
         let address = variable(&format!("UTURN_TEST_SERVER{suffix}"))?;
         let address = address.parse().expect("UTURN_TEST_SERVER: IP:PORT");
         let tls = variable(&format!("UTURN_TEST_SERVER{suffix}_TLS")).map(|tls| {
-            let ca = variable("UTURN_TEST_CA").expect("UTURN_TEST_CA, to check the TLS certificate against");
-            let certificate = CertificateDer::from_pem_file(Path::new(&ca)).expect("UTURN_TEST_CA: a PEM file");
-            (tls.parse().expect("the TLS address: IP:PORT"), trusting(certificate))
+            let ca = variable("UTURN_TEST_CA")
+                .expect("UTURN_TEST_CA, to check the TLS certificate against");
+            let certificate =
+                CertificateDer::from_pem_file(Path::new(&ca)).expect("UTURN_TEST_CA: a PEM file");
+            (
+                tls.parse().expect("the TLS address: IP:PORT"),
+                trusting(certificate),
+            )
         });
         let user = |name: &str| {
             let text = variable(&format!("UTURN_TEST_{name}"))?;
@@ -111,7 +126,8 @@ impl Target {
         };
         Some(Self {
             address,
-            ipv6: variable(&format!("UTURN_TEST_SERVER{suffix}_IPV6")).map(|text| text.parse().expect("[IP]:PORT")),
+            ipv6: variable(&format!("UTURN_TEST_SERVER{suffix}_IPV6"))
+                .map(|text| text.parse().expect("[IP]:PORT")),
             tls,
             alice: user("ALICE").expect("UTURN_TEST_ALICE"),
             bob: user("BOB").expect("UTURN_TEST_BOB"),
@@ -146,7 +162,10 @@ impl Target {
 
     pub fn tls(&self) -> Option<Client> {
         match &self.tls {
-            Some((address, config)) => Some(Client::new(Link::tls(*address, config.clone()), &self.alice)),
+            Some((address, config)) => Some(Client::new(
+                Link::tls(*address, config.clone()),
+                &self.alice,
+            )),
             None => not_run("UTURN_TEST_SERVER_TLS"),
         }
     }
@@ -173,7 +192,10 @@ impl Target {
 
     /// Resident memory of the server, in KiB; known only of one that was started here.
     pub fn resident_memory(&self) -> Option<u64> {
-        let process = self.process.as_ref().or_else(|| not_run("a server started by the tests"))?;
+        let process = self
+            .process
+            .as_ref()
+            .or_else(|| not_run("a server started by the tests"))?;
         Some(process.resident_memory())
     }
 }
@@ -201,15 +223,22 @@ fn not_run<T>(lacking: &str) -> Option<T> {
     let current = thread::current();
     let test = current.name().unwrap_or("a test");
     let line = format!("NOT RUN (in full): {test}: it needs {lacking}\n");
-    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("stderr");
     None
 }
 
 fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(certificate).expect("a certificate that can be a trust anchor");
+    roots
+        .add(certificate)
+        .expect("a certificate that can be a trust anchor");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.expect("default versions").with_root_certificates(roots);
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config
+        .expect("default versions")
+        .with_root_certificates(roots);
     Arc::new(config.with_no_client_auth())
 }

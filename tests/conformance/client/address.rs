@@ -36,5 +36,8 @@ pub fn decode(value: &[u8], id: [u8; 12]) -> SocketAddr {
 /// IPv4 meets the cookie alone; IPv6 the cookie and then the transaction id.
 fn xor(octets: &mut [u8], id: [u8; 12]) {
     let key = COOKIE.to_be_bytes().into_iter().chain(id);
-    octets.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
+    octets
+        .iter_mut()
+        .zip(key)
+        .for_each(|(octet, key)| *octet ^= key);
 }

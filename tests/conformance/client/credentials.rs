@@ -43,7 +43,9 @@ pub fn long_term_key(name: &str, realm: &str, password: &str) -> Vec<u8> {
 
 /// Seconds since 1970 at `offset` seconds from now.
 pub fn unix_time(offset: i64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock past 1970");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock past 1970");
     i64::try_from(now.as_secs()).expect("a clock before the year 292 billion") + offset
 }
 

@@ -117,7 +117,9 @@ pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Vec<u8> {
 /// FINGERPRINT's value over `covered` (RFC 8489 §14.7): CRC-32 of ITU V.42, XORed with "STUN".
 pub(super) fn fingerprint(covered: &[u8]) -> u32 {
     let crc = covered.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
     });
     !crc ^ 0x5354_554E
 }

@@ -35,22 +35,33 @@ impl Link {
 
     pub fn tcp(server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).expect("connecting to the server");
-        Self::Stream(StreamLink::new(&stream, Box::new(stream.try_clone().expect("a second handle"))))
+        Self::Stream(StreamLink::new(
+            &stream,
+            Box::new(stream.try_clone().expect("a second handle")),
+        ))
     }
 
     /// A TCP connection that leaves from the address `local`.
     pub fn tcp_from(local: SocketAddr, server: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(local), Type::STREAM, None).expect("a socket");
-        socket.bind(&local.into()).expect("the local address is free");
-        socket.connect(&server.into()).expect("connecting to the server");
+        socket
+            .bind(&local.into())
+            .expect("the local address is free");
+        socket
+            .connect(&server.into())
+            .expect("connecting to the server");
         let stream = TcpStream::from(socket);
-        Self::Stream(StreamLink::new(&stream, Box::new(stream.try_clone().expect("a second handle"))))
+        Self::Stream(StreamLink::new(
+            &stream,
+            Box::new(stream.try_clone().expect("a second handle")),
+        ))
     }
 
     /// A TLS connection; the handshake runs with the first bytes sent.
     pub fn tls(server: SocketAddr, config: Arc<ClientConfig>) -> Self {
         let stream = TcpStream::connect(server).expect("connecting to the server");
-        let session = ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
+        let session =
+            ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
         let tls = StreamOwned::new(session, stream.try_clone().expect("a second handle"));
         Self::Stream(StreamLink::new(&stream, Box::new(tls)))
     }
@@ -69,10 +80,16 @@ impl Link {
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
             Self::Udp(udp) => {
-                udp.socket.send_to(bytes, udp.server).expect("sending on loopback");
+                udp.socket
+                    .send_to(bytes, udp.server)
+                    .expect("sending on loopback");
             }
             Self::Stream(stream) => {
-                stream.bytes.write_all(bytes).and_then(|()| stream.bytes.flush()).expect("writing to the server");
+                stream
+                    .bytes
+                    .write_all(bytes)
+                    .and_then(|()| stream.bytes.flush())
+                    .expect("writing to the server");
             }
         }
     }
@@ -94,7 +111,9 @@ impl UdpLink {
     /// Fails the test on a datagram from elsewhere: a server answers from where it was asked (RFC 8489 §6.3.1.2).
     fn receive(&self, time: Duration) -> Received {
         let mut buffer = vec![0; 65_536];
-        self.socket.set_read_timeout(Some(time)).expect("a timeout above zero");
+        self.socket
+            .set_read_timeout(Some(time))
+            .expect("a timeout above zero");
         match self.socket.recv_from(&mut buffer) {
             Ok((length, source)) => {
                 assert_eq!(source, self.server, "source of what arrived at the client");
@@ -136,8 +155,12 @@ impl StreamLink {
             if let Some(frame) = self.take_frame() {
                 return Received::Bytes(frame);
             }
-            let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.socket.set_read_timeout(Some(left)).expect("a timeout above zero");
+            let left = end
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1));
+            self.socket
+                .set_read_timeout(Some(left))
+                .expect("a timeout above zero");
             let mut chunk = [0; 16_384];
             match self.bytes.read(&mut chunk) {
                 Ok(0) => return Received::Closed,
@@ -155,7 +178,10 @@ impl StreamLink {
         let length = match header[0] {
             0x00..=0x3F => 20 + length,
             0x40..=0x7F => 4 + length.next_multiple_of(4),
-            _ => panic!("the server's stream is neither STUN nor ChannelData: {:02x?}", self.buffer),
+            _ => panic!(
+                "the server's stream is neither STUN nor ChannelData: {:02x?}",
+                self.buffer
+            ),
         };
         (self.buffer.len() >= length).then(|| self.buffer.drain(..length).collect())
     }

@@ -37,9 +37,15 @@ pub struct ChannelData {
 
 impl ChannelData {
     fn read(bytes: &[u8]) -> Self {
-        assert!(bytes.len() >= 4, "ChannelData without a header: {bytes:02x?}");
+        assert!(
+            bytes.len() >= 4,
+            "ChannelData without a header: {bytes:02x?}"
+        );
         let length = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
-        assert!(bytes.len() >= 4 + length, "ChannelData shorter than its length {length}");
+        assert!(
+            bytes.len() >= 4 + length,
+            "ChannelData shorter than its length {length}"
+        );
         Self {
             number: u16::from_be_bytes([bytes[0], bytes[1]]),
             payload: bytes[4..4 + length].to_vec(),
@@ -67,13 +73,20 @@ struct Attribute {
 impl Message {
     /// Reads `bytes`; panics unless header, length and attributes are right (RFC 8489 §5, §14).
     pub fn read(bytes: Vec<u8>) -> Self {
-        assert!(bytes.len() >= 20, "shorter than a STUN header: {bytes:02x?}");
+        assert!(
+            bytes.len() >= 20,
+            "shorter than a STUN header: {bytes:02x?}"
+        );
         let kind = u16::from_be_bytes([bytes[0], bytes[1]]);
         assert_eq!(kind & 0xC000, 0, "top bits of {bytes:02x?}");
         let length = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
         assert_eq!(length, bytes.len() - 20, "length field of {bytes:02x?}");
         assert_eq!(length % 4, 0, "length field of {bytes:02x?}");
-        assert_eq!(bytes[4..8], COOKIE.to_be_bytes(), "magic cookie of {bytes:02x?}");
+        assert_eq!(
+            bytes[4..8],
+            COOKIE.to_be_bytes(),
+            "magic cookie of {bytes:02x?}"
+        );
         Self {
             method: (kind & 0x3E00) >> 2 | (kind & 0x00E0) >> 1 | (kind & 0x000F),
             class: match kind & 0x0110 {
@@ -97,7 +110,10 @@ impl Message {
     }
 
     pub fn all(&self, kind: u16) -> impl Iterator<Item = &[u8]> {
-        let of_kind = self.attributes.iter().filter(move |attribute| attribute.kind == kind);
+        let of_kind = self
+            .attributes
+            .iter()
+            .filter(move |attribute| attribute.kind == kind);
         of_kind.map(|attribute| attribute.value.as_slice())
     }
 
@@ -118,7 +134,9 @@ impl Message {
 
     pub fn lifetime(&self) -> Option<u32> {
         let value = self.get(LIFETIME)?;
-        Some(u32::from_be_bytes(value.try_into().expect("LIFETIME has 4 bytes")))
+        Some(u32::from_be_bytes(
+            value.try_into().expect("LIFETIME has 4 bytes"),
+        ))
     }
 
     /// The XORed address in the attribute `kind`.
@@ -127,14 +145,18 @@ impl Message {
     }
 
     pub fn text(&self, kind: u16) -> Option<&str> {
-        self.get(kind).map(|value| std::str::from_utf8(value).expect("UTF-8"))
+        self.get(kind)
+            .map(|value| std::str::from_utf8(value).expect("UTF-8"))
     }
 
     /// The numbers in UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
     pub fn unknown_attributes(&self) -> Vec<u16> {
         let value = self.get(UNKNOWN_ATTRIBUTES).unwrap_or_default();
         assert_eq!(value.len() % 2, 0, "UNKNOWN-ATTRIBUTES of {value:02x?}");
-        value.chunks(2).map(|two| u16::from_be_bytes([two[0], two[1]])).collect()
+        value
+            .chunks(2)
+            .map(|two| u16::from_be_bytes([two[0], two[1]]))
+            .collect()
     }
 
     /// Whether MESSAGE-INTEGRITY is there and made with `key` (RFC 8489 §14.5).
@@ -172,13 +194,16 @@ impl Message {
     /// Fails the test unless this is an error response with one of `codes`.
     #[track_caller]
     pub fn error_among(self, codes: &[u16]) -> Self {
-        let fits = self.class == Class::Error && self.code().is_some_and(|code| codes.contains(&code));
+        let fits =
+            self.class == Class::Error && self.code().is_some_and(|code| codes.contains(&code));
         assert!(fits, "expected an error {codes:?}, got {self:?}");
         self
     }
 
     fn find(&self, kind: u16) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.kind == kind)
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.kind == kind)
     }
 }
 
@@ -187,13 +212,23 @@ impl Attribute {
         let mut attributes = Vec::new();
         let mut offset = 20;
         while offset < bytes.len() {
-            assert!(offset + 4 <= bytes.len(), "half an attribute header in {bytes:02x?}");
+            assert!(
+                offset + 4 <= bytes.len(),
+                "half an attribute header in {bytes:02x?}"
+            );
             let kind = u16::from_be_bytes([bytes[offset], bytes[offset + 1]]);
             let length = usize::from(u16::from_be_bytes([bytes[offset + 2], bytes[offset + 3]]));
             let end = offset + 4 + length;
-            assert!(end <= bytes.len(), "attribute {kind:#06x} runs past the end of {bytes:02x?}");
+            assert!(
+                end <= bytes.len(),
+                "attribute {kind:#06x} runs past the end of {bytes:02x?}"
+            );
             let value = bytes[offset + 4..end].to_vec();
-            attributes.push(Self { kind, value, offset });
+            attributes.push(Self {
+                kind,
+                value,
+                offset,
+            });
             offset = end.next_multiple_of(4);
         }
         attributes
@@ -207,7 +242,11 @@ impl fmt::Debug for Message {
             write!(f, " {code}")?;
         }
         for attribute in &self.attributes {
-            let value: String = attribute.value.iter().map(|byte| format!("{byte:02x}")).collect();
+            let value: String = attribute
+                .value
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             write!(f, " {:#06x}={value}", attribute.kind)?;
         }
         Ok(())

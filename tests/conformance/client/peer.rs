@@ -24,7 +24,9 @@ impl Peer {
     }
 
     pub fn send(&self, relay: SocketAddr, payload: &[u8]) {
-        self.socket.send_to(payload, relay).expect("sending on loopback");
+        self.socket
+            .send_to(payload, relay)
+            .expect("sending on loopback");
     }
 
     /// The next datagram and who sent it.
@@ -58,10 +60,14 @@ impl Peer {
 
     pub fn receive_within(&self, time: Duration) -> Option<(Vec<u8>, SocketAddr)> {
         let mut buffer = vec![0; 65_536];
-        self.socket.set_read_timeout(Some(time)).expect("a timeout above zero");
+        self.socket
+            .set_read_timeout(Some(time))
+            .expect("a timeout above zero");
         match self.socket.recv_from(&mut buffer) {
             Ok((length, source)) => Some((buffer[..length].to_vec(), source)),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                None
+            }
             Err(error) => panic!("receiving at the peer: {error}"),
         }
     }
@@ -69,10 +75,16 @@ impl Peer {
 
 /// Whether nobody listens on UDP `address`, or stops to within `time`: its host answers with port unreachable.
 pub fn is_refused(address: SocketAddr, time: Duration) -> bool {
-    let local = if address.is_ipv4() { "127.0.0.98" } else { "::1" };
+    let local = if address.is_ipv4() {
+        "127.0.0.98"
+    } else {
+        "::1"
+    };
     let socket = UdpSocket::bind((local, 0)).expect("a free port");
     socket.connect(address).expect("a route");
-    socket.set_read_timeout(Some(Duration::from_millis(10))).expect("a timeout above zero");
+    socket
+        .set_read_timeout(Some(Duration::from_millis(10)))
+        .expect("a timeout above zero");
     let end = Instant::now() + time;
     while Instant::now() < end {
         // The refusal of one datagram may be reported by the next call of either kind.

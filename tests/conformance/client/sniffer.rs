@@ -16,8 +16,12 @@ impl Sniffer {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap_or_else(|error| {
             panic!("this test reads IP headers from a raw socket: run it as root or with CAP_NET_RAW ({error})")
         });
-        socket.bind(&SocketAddr::from((ip, 0)).into()).expect("an address of this host");
-        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout above zero");
+        socket
+            .bind(&SocketAddr::from((ip, 0)).into())
+            .expect("an address of this host");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(2)))
+            .expect("a timeout above zero");
         Self { socket }
     }
 

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::attribute::{
-    self, CHANNEL_NUMBER, LIFETIME, NONCE, REALM, REQUESTED_TRANSPORT, USERNAME, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+    self, CHANNEL_NUMBER, LIFETIME, NONCE, REALM, REQUESTED_TRANSPORT, USERNAME, XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS,
 };
 use super::credentials::{Credentials, long_term_key};
 use super::draft::{Class, Draft, channel_data};
@@ -81,7 +82,11 @@ impl Client {
         let wanted = |incoming: &Incoming| matches!(incoming, Incoming::Message(message) if message.id == request.id());
         let end = Instant::now() + ANSWER_TIME;
         loop {
-            let found = self.queue.iter().position(wanted).and_then(|index| self.queue.remove(index));
+            let found = self
+                .queue
+                .iter()
+                .position(wanted)
+                .and_then(|index| self.queue.remove(index));
             if let Some(Incoming::Message(message)) = found {
                 return message;
             }
@@ -110,16 +115,13 @@ impl Client {
     /// Adds the credentials of another user.
     #[track_caller]
     pub fn seal_as(&mut self, user: &Credentials, request: Draft) -> Draft {
-        let request = self.name_as(user, request);
-        request.sign(&long_term_key(&user.name, &self.realm(), &user.password))
+        self.challenge().seal(user, request)
     }
 
     /// Adds USERNAME, REALM and NONCE, but no MESSAGE-INTEGRITY.
     #[track_caller]
     pub fn name_as(&mut self, user: &Credentials, request: Draft) -> Draft {
-        let challenge = self.challenge();
-        let named = request.put(USERNAME, &user.name);
-        named.put(REALM, &challenge.realm).put(NONCE, &challenge.nonce)
+        self.challenge().name(user, request)
     }
 
     /// The key of this client's MESSAGE-INTEGRITY.
@@ -165,7 +167,9 @@ impl Client {
     #[track_caller]
     pub fn allocate(&mut self) -> SocketAddr {
         let answer = self.call(allocate()).success();
-        answer.address(XOR_RELAYED_ADDRESS).expect("XOR-RELAYED-ADDRESS")
+        answer
+            .address(XOR_RELAYED_ADDRESS)
+            .expect("XOR-RELAYED-ADDRESS")
     }
 
     #[track_caller]
@@ -233,7 +237,11 @@ impl Client {
             Incoming::Message(message) => message,
             other => panic!("expected a Data indication, got {other:?}"),
         };
-        assert_eq!((message.method, message.class), (DATA, Class::Indication), "{message:?}");
+        assert_eq!(
+            (message.method, message.class),
+            (DATA, Class::Indication),
+            "{message:?}"
+        );
         assert_eq!(message.address(XOR_PEER_ADDRESS), Some(peer), "{message:?}");
         assert!(message.get(attribute::DATA) == Some(payload), "{message:?}");
         message
@@ -292,11 +300,35 @@ impl Client {
     }
 }
 
+impl Drop for Client {
+    /// Deletes the allocation: the next socket may get the same port, and would find it there.
+    fn drop(&mut self) {
+        if let (Some(challenge), Link::Udp(_)) = (&self.challenge, &self.link) {
+            let request = Draft::request(REFRESH).put(LIFETIME, 0_u32.to_be_bytes());
+            self.link
+                .send(&challenge.seal(&self.credentials, request).bytes());
+        }
+    }
+}
+
+impl Challenge {
+    fn name(&self, user: &Credentials, request: Draft) -> Draft {
+        request
+            .put(USERNAME, &user.name)
+            .put(REALM, &self.realm)
+            .put(NONCE, &self.nonce)
+    }
+
+    fn seal(&self, user: &Credentials, request: Draft) -> Draft {
+        let key = long_term_key(&user.name, &self.realm, &user.password);
+        self.name(user, request).sign(&key)
+    }
+}
+
 /// An Allocate for UDP without credentials.
 pub fn allocate() -> Draft {
     Draft::request(ALLOCATE).put(REQUESTED_TRANSPORT, UDP_TRANSPORT)
 }
-
 
 /// What `look` finds, looking again and again for `time`: for ends that the clock brings and nothing announces.
 #[track_caller]

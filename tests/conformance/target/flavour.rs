@@ -96,7 +96,11 @@ impl Flavour {
             Self::External => {
                 config.set("relay", "addresses", "[\"127.0.0.1\"]");
                 config.set("relay", "external", format!("[\"{EXTERNAL_ADDRESS}\"]"));
-                config.set("peers", "allow", format!("[\"127.0.0.1-127.0.0.99\", \"{EXTERNAL_ADDRESS}\"]"));
+                config.set(
+                    "peers",
+                    "allow",
+                    format!("[\"127.0.0.1-127.0.0.99\", \"{EXTERNAL_ADDRESS}\"]"),
+                );
             }
             Self::Guarded => config.set("peers", "allow", "[]"),
             Self::Slow => config.set("limits", "bandwidth_per_allocation", "\"80 kbit/s\""),
@@ -124,9 +128,21 @@ struct Config(BTreeMap<&'static str, BTreeMap<&'static str, String>>);
 impl Config {
     fn plain(Ports { plain, tls, .. }: Ports, certificate: &str, key: &str) -> Self {
         let mut config = Self(BTreeMap::new());
-        config.set("listen", "udp", format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"));
-        config.set("listen", "tcp", format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"));
-        config.set("listen", "tls", format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"));
+        config.set(
+            "listen",
+            "udp",
+            format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"),
+        );
+        config.set(
+            "listen",
+            "tcp",
+            format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"),
+        );
+        config.set(
+            "listen",
+            "tls",
+            format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"),
+        );
         config.set("tls", "certificate", format!("{certificate:?}"));
         config.set("tls", "key", format!("{key:?}"));
         config.set("auth", "realm", format!("{REALM:?}"));
@@ -142,7 +158,10 @@ impl Config {
     }
 
     fn set(&mut self, table: &'static str, key: &'static str, value: impl ToString) {
-        self.0.entry(table).or_default().insert(key, value.to_string());
+        self.0
+            .entry(table)
+            .or_default()
+            .insert(key, value.to_string());
     }
 
     fn text(&self) -> String {
@@ -156,6 +175,9 @@ impl Config {
         for (name, password) in [ALICE, BOB] {
             text += &format!("[[auth.users]]\nname = {name:?}\npassword = {password:?}\n");
         }
-        text + &format!("[[auth.users]]\nname = {:?}\nha1 = {CAROL_HA1:?}\n", CAROL.0)
+        text + &format!(
+            "[[auth.users]]\nname = {:?}\nha1 = {CAROL_HA1:?}\n",
+            CAROL.0
+        )
     }
 }
