@@ -121,14 +121,15 @@ fn sec_05_unauthenticated_requests_leave_no_state() {
     let Some(server) = Target::with(Flavour::Plain) else {
         return;
     };
-    // What a table of fixed size takes, it has taken after the first round.
-    flood(&server, 0);
+    // What tables of fixed size take, they have taken after the first round; the others come from other ports.
+    flood(&server);
     let Some(before) = server.resident_memory() else {
         return;
     };
-    (1..=4).for_each(|round| flood(&server, round));
+    (0..4).for_each(|_| flood(&server));
     let after = server.resident_memory().expect("known before");
-    assert!(after <= before + 1024, "{before} KiB became {after} KiB");
+    // 64 bytes for each of 8000 requests.
+    assert!(after <= before + 512, "{before} KiB became {after} KiB");
 }
 
 /// Connections that say nothing, or never finish a message or a handshake, are closed; others are served meanwhile.
@@ -195,9 +196,9 @@ fn mutated(mut bytes: Vec<u8>, random: &mut StdRng) -> Vec<u8> {
 }
 
 /// Asks for an allocation 2000 times, from 100 sources, and reads what is answered.
-fn flood(server: &Target, round: u8) {
+fn flood(server: &Target) {
     for source in 1..=100 {
-        let mut client = server.udp_from(&format!("127.0.{}.{source}", 10 + round));
+        let mut client = server.udp_from(&format!("127.0.10.{source}"));
         let requests: Vec<_> = (0..20).map(|_| allocate()).collect();
         requests
             .iter()

@@ -215,6 +215,9 @@ fn kill_with_parent(command: &mut Command) {
 
 /// Ports that are free on both loopback addresses, over UDP and TCP.
 fn free_ports() -> Ports {
+    if let Err(error) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        panic!("the tests need the IPv6 loopback address ::1 on this machine: {error}");
+    }
     let is_free = |port: u16| {
         let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
             && UdpSocket::bind((Ipv6Addr::LOCALHOST, port)).is_ok();
