@@ -1,0 +1,29 @@
+//! Attribute numbers (RFC 8489 §18.3, RFC 8656 §18).
+
+pub const USERNAME: u16 = 0x0006;
+pub const MESSAGE_INTEGRITY: u16 = 0x0008;
+pub const ERROR_CODE: u16 = 0x0009;
+pub const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
+pub const CHANNEL_NUMBER: u16 = 0x000C;
+pub const LIFETIME: u16 = 0x000D;
+pub const XOR_PEER_ADDRESS: u16 = 0x0012;
+pub const DATA: u16 = 0x0013;
+pub const REALM: u16 = 0x0014;
+pub const NONCE: u16 = 0x0015;
+pub const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
+pub const EVEN_PORT: u16 = 0x0018;
+pub const REQUESTED_TRANSPORT: u16 = 0x0019;
+pub const DONT_FRAGMENT: u16 = 0x001A;
+pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
+pub const USERHASH: u16 = 0x001E;
+pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+pub const RESERVATION_TOKEN: u16 = 0x0022;
+pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+pub const SOFTWARE: u16 = 0x8022;
+pub const FINGERPRINT: u16 = 0x8028;
+
+/// Comprehension-required numbers that nobody has assigned.
+pub const UNKNOWN_REQUIRED: [u16; 3] = [0x7F00, 0x7F01, 0x7F02];
+/// A comprehension-optional number that nobody has assigned.
+pub const UNKNOWN_OPTIONAL: u16 = 0xBF00;

@@ -1,0 +1,192 @@
+//! One transport to the server: UDP, TCP, or TLS.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
+
+/// One transport to the server.
+pub enum Link {
+    Udp(UdpLink),
+    Stream(StreamLink),
+}
+
+/// What a [`Link`] yields.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// One datagram, or one frame of a stream with its padding.
+    Bytes(Vec<u8>),
+    /// Nothing in the given time.
+    Nothing,
+    /// The server closed the stream.
+    Closed,
+}
+
+impl Link {
+    /// Datagrams from a fresh port of `local`.
+    pub fn udp(local: IpAddr, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((local, 0)).expect("a free port");
+        Self::Udp(UdpLink { socket, server })
+    }
+
+    pub fn tcp(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).expect("connecting to the server");
+        Self::Stream(StreamLink::new(
+            &stream,
+            Box::new(stream.try_clone().expect("a second handle")),
+        ))
+    }
+
+    /// A TCP connection that leaves from the address `local`.
+    pub fn tcp_from(local: SocketAddr, server: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(local), Type::STREAM, None).expect("a socket");
+        socket
+            .bind(&local.into())
+            .expect("the local address is free");
+        socket
+            .connect(&server.into())
+            .expect("connecting to the server");
+        let stream = TcpStream::from(socket);
+        Self::Stream(StreamLink::new(
+            &stream,
+            Box::new(stream.try_clone().expect("a second handle")),
+        ))
+    }
+
+    /// A TLS connection; the handshake runs with the first bytes sent.
+    pub fn tls(server: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let stream = TcpStream::connect(server).expect("connecting to the server");
+        let session =
+            ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
+        let tls = StreamOwned::new(session, stream.try_clone().expect("a second handle"));
+        Self::Stream(StreamLink::new(&stream, Box::new(tls)))
+    }
+
+    pub fn local(&self) -> SocketAddr {
+        match self {
+            Self::Udp(udp) => udp.socket.local_addr().expect("a bound socket"),
+            Self::Stream(stream) => stream.local,
+        }
+    }
+
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Udp(udp) => {
+                udp.socket
+                    .send_to(bytes, udp.server)
+                    .expect("sending on loopback");
+            }
+            Self::Stream(stream) => {
+                stream
+                    .bytes
+                    .write_all(bytes)
+                    .and_then(|()| stream.bytes.flush())
+                    .expect("writing to the server");
+            }
+        }
+    }
+
+    pub fn receive(&mut self, time: Duration) -> Received {
+        match self {
+            Self::Udp(udp) => udp.receive(time),
+            Self::Stream(stream) => stream.receive(time),
+        }
+    }
+}
+
+pub struct UdpLink {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl UdpLink {
+    /// Fails the test on a datagram from elsewhere: a server answers from where it was asked (RFC 8489 §6.3.1.2).
+    fn receive(&self, time: Duration) -> Received {
+        let mut buffer = vec![0; 65_536];
+        self.socket
+            .set_read_timeout(Some(time))
+            .expect("a timeout above zero");
+        match self.socket.recv_from(&mut buffer) {
+            Ok((length, source)) => {
+                assert_eq!(source, self.server, "source of what arrived at the client");
+                buffer.truncate(length);
+                Received::Bytes(buffer)
+            }
+            Err(error) if is_timeout(&error) => Received::Nothing,
+            Err(error) => panic!("receiving at the client: {error}"),
+        }
+    }
+}
+
+trait Duplex: Read + Write + Send {}
+impl<T: Read + Write + Send> Duplex for T {}
+
+pub struct StreamLink {
+    bytes: Box<dyn Duplex>,
+    /// The connection below `bytes`, for its timeouts.
+    socket: TcpStream,
+    local: SocketAddr,
+    /// What was read beyond the last frame.
+    buffer: Vec<u8>,
+}
+
+impl StreamLink {
+    fn new(socket: &TcpStream, bytes: Box<dyn Duplex>) -> Self {
+        socket.set_nodelay(true).expect("a TCP option");
+        Self {
+            bytes,
+            socket: socket.try_clone().expect("a second handle"),
+            local: socket.local_addr().expect("a connected socket"),
+            buffer: Vec::new(),
+        }
+    }
+
+    fn receive(&mut self, time: Duration) -> Received {
+        let end = Instant::now() + time;
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Received::Bytes(frame);
+            }
+            let left = end
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_millis(1));
+            self.socket
+                .set_read_timeout(Some(left))
+                .expect("a timeout above zero");
+            let mut chunk = [0; 16_384];
+            match self.bytes.read(&mut chunk) {
+                Ok(0) => return Received::Closed,
+                Ok(length) => self.buffer.extend(&chunk[..length]),
+                Err(error) if is_timeout(&error) => return Received::Nothing,
+                Err(_) => return Received::Closed,
+            }
+        }
+    }
+
+    /// A STUN message, or ChannelData with its padding (RFC 8656 §12.5).
+    fn take_frame(&mut self) -> Option<Vec<u8>> {
+        let header = self.buffer.get(..4)?;
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let length = match header[0] {
+            0x00..=0x3F => 20 + length,
+            0x40..=0x7F => 4 + length.next_multiple_of(4),
+            _ => panic!(
+                "the server's stream is neither STUN nor ChannelData: {:02x?}",
+                self.buffer
+            ),
+        };
+        (self.buffer.len() >= length).then(|| self.buffer.drain(..length).collect())
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,234 @@
+//! What hostile input must not do.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+
+use crate::client::{Draft, Peer, allocate, is_refused, method};
+use crate::target::{Flavour, Target};
+
+/// Thousands of broken Allocates leave the server serving.
+#[test]
+fn sec_01_mutated_requests_do_no_harm() {
+    let server = Target::shared();
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..MUTATION_ROUNDS {
+        // A round fits into any receive buffer, so that its Binding is not lost to its own flood.
+        let mut fuzzer = server.udp();
+        for _ in 0..MUTATIONS_PER_ROUND {
+            let request = fuzzer.seal(allocate());
+            fuzzer.send(&mutated(request.bytes(), &mut random));
+        }
+        server
+            .udp()
+            .exchange(&Draft::request(method::BINDING))
+            .success();
+    }
+    server.udp().allocate();
+}
+
+/// Random datagrams on the 5-tuple of an allocation leave it usable.
+#[test]
+fn sec_02_random_datagrams_leave_the_allocation_usable() {
+    let mut client = Target::shared().udp();
+    let peer = Peer::at("127.0.0.2");
+    client.allocate();
+    client.bind(0x4000, peer.address());
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..500 {
+        let mut datagram = vec![0; random.random_range(1..200)];
+        random.fill_bytes(&mut datagram);
+        // Neither STUN, which may be answered, nor the bound channel.
+        datagram[0] |= 0x80;
+        client.send(&datagram);
+    }
+    client.expect_silence();
+    client.channel_data(0x4000, b"marker");
+    peer.expect(b"marker");
+    client.refresh(None).success();
+}
+
+/// Datagrams from strangers at the relay port leave the allocation usable.
+#[test]
+fn sec_02_strangers_at_the_relay_port_leave_the_allocation_usable() {
+    let mut client = Target::shared().udp();
+    let (stranger, peer) = (Peer::at("127.0.0.4"), Peer::at("127.0.0.2"));
+    let relay = client.allocate();
+    client.permit(peer.address());
+    (0..100).for_each(|_| stranger.send(relay, &allocate().bytes()));
+    peer.send(relay, b"marker");
+    client.expect_data(peer.address(), b"marker");
+    assert!(!is_refused(relay, Duration::from_millis(50)));
+}
+
+/// An unauthenticated answer is hardly larger than its request: no use for amplification.
+#[test]
+fn sec_03_unauthenticated_answers_are_small() {
+    let mut client = Target::shared().udp();
+    for request in [allocate(), Draft::request(method::BINDING)] {
+        let answer = client.exchange(&request);
+        let (sent, received) = (request.bytes().len(), answer.bytes().len());
+        assert!(received <= 5 * sent, "{sent} bytes became {received}");
+    }
+}
+
+/// RFC 8656 §21.3.3: Refresh 0 from another address does not touch the allocation.
+#[test]
+fn sec_04_refresh_from_another_address_touches_nothing() {
+    let server = Target::shared();
+    let (mut owner, mut other) = (server.udp(), server.udp_from("127.0.0.5"));
+    let peer = Peer::at("127.0.0.2");
+    owner.allocate();
+    owner.bind(0x4000, peer.address());
+    other.refresh(Some(0)).error(437);
+    owner.channel_data(0x4000, b"still here");
+    peer.expect(b"still here");
+    owner.refresh(None).success();
+}
+
+/// RFC 8656 §21.1: one source gets a burst of unauthenticated answers, then few; other sources are served.
+#[test]
+fn sec_05_unauthenticated_answers_are_limited_per_source() {
+    let Some(server) = Target::with(Flavour::Reticent) else {
+        return;
+    };
+    let mut flooding = server.udp_from("127.0.0.6");
+    let start = Instant::now();
+    let requests: Vec<_> = (0..200).map(|_| allocate()).collect();
+    requests
+        .iter()
+        .for_each(|request| flooding.send(&request.bytes()));
+    let mut other = server.udp_from("127.0.0.7");
+    other.allocate();
+    let answers = flooding.drain();
+    let allowed = 10 + usize::try_from(start.elapsed().as_secs()).expect("seconds") + 1;
+    assert!(
+        (1..=allowed).contains(&answers),
+        "{answers} answers where {allowed} are allowed"
+    );
+}
+
+/// RFC 8656 §21.1: who has not authenticated leaves nothing behind in the server.
+#[test]
+fn sec_05_unauthenticated_requests_leave_no_state() {
+    let Some(server) = Target::with(Flavour::Plain) else {
+        return;
+    };
+    // What tables of fixed size take, they have taken after the first round; the others come from other ports.
+    flood(&server);
+    let Some(before) = server.resident_memory() else {
+        return;
+    };
+    (0..4).for_each(|_| flood(&server));
+    let after = server.resident_memory().expect("known before");
+    // 64 bytes for each of 8000 requests.
+    assert!(after <= before + 512, "{before} KiB became {after} KiB");
+}
+
+/// Connections that say nothing, or never finish a message or a handshake, are closed; others are served meanwhile.
+#[test]
+fn sec_06_idle_connections_and_handshakes_end() {
+    let Some(server) = Target::with(Flavour::Impatient) else {
+        return;
+    };
+    let connect = |address| TcpStream::connect(address).expect("connecting to the server");
+    let begun = |address, bytes: &[u8]| {
+        let mut stream = connect(address);
+        stream.write_all(bytes).expect("writing to the server");
+        stream
+    };
+    let half_a_request = &Draft::request(method::BINDING).bytes()[..10];
+    let mut hanging: Vec<_> = (0..100).map(|_| connect(server.address)).collect();
+    hanging.extend((0..50).map(|_| begun(server.address, half_a_request)));
+    if let Some(tls) = server.tls_address() {
+        hanging.extend((0..50).map(|_| connect(tls)));
+        // A TLS record that claims to be a ClientHello of 256 bytes.
+        hanging.extend((0..50).map(|_| begun(tls, &[0x16, 3, 1, 1, 0, 1, 0, 0, 0xFC])));
+    }
+    for mut other in server.streams() {
+        other.exchange(&Draft::request(method::BINDING)).success();
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    for stream in &mut hanging {
+        assert!(is_closed_by(stream, end), "an idle connection is left open");
+    }
+}
+
+/// A connection that feeds a message byte by byte, never to finish it, is idle all the same.
+#[test]
+fn sec_06_slowly_fed_message_does_not_hold_a_connection() {
+    let Some(server) = Target::with(Flavour::Impatient) else {
+        return;
+    };
+    let mut stream = TcpStream::connect(server.address).expect("connecting to the server");
+    let request = Draft::request(method::BINDING).claim_length(40_000).bytes();
+    let mut bytes = request.iter().chain(std::iter::repeat(&0));
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        let byte = *bytes.next().expect("an endless iterator");
+        let step = Instant::now() + Duration::from_millis(300);
+        if stream.write_all(&[byte]).is_err() || is_closed_by(&mut stream, step) {
+            return;
+        }
+    }
+    panic!("a connection that never finishes a message is left open");
+}
+
+/// Flips, drops or repeats bytes.
+fn mutated(mut bytes: Vec<u8>, random: &mut StdRng) -> Vec<u8> {
+    for _ in 0..random.random_range(1..6) {
+        let at = random.random_range(0..bytes.len());
+        match random.random_range(0..4) {
+            0 => bytes[at] = random.random(),
+            1 => bytes[at] ^= 1 << random.random_range(0..8),
+            2 => bytes.truncate(at.max(1)),
+            _ => bytes.extend_from_within(at..),
+        }
+    }
+    bytes
+}
+
+/// Asks for an allocation 2000 times, from 100 sources, and reads what is answered.
+fn flood(server: &Target) {
+    for source in 1..=100 {
+        let mut client = server.udp_from(&format!("127.0.10.{source}"));
+        let requests: Vec<_> = (0..20).map(|_| allocate()).collect();
+        requests
+            .iter()
+            .for_each(|request| client.send(&request.bytes()));
+        requests
+            .iter()
+            .for_each(|request| drop(client.answer_to(request).error(401)));
+    }
+}
+
+/// Whether the server closes `stream` before `end`.
+fn is_closed_by(stream: &mut TcpStream, end: Instant) -> bool {
+    loop {
+        let left = end
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        stream
+            .set_read_timeout(Some(left))
+            .expect("a timeout above zero");
+        match stream.read(&mut [0; 512]) {
+            Ok(0) => return true,
+            // A TLS alert on the way out.
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
+            Err(_) => return true,
+        }
+    }
+}
+
+const MUTATION_ROUNDS: usize = 60;
+const MUTATIONS_PER_ROUND: usize = 50;

@@ -1,0 +1,183 @@
+//! The configurations that servers are started with.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+pub const ALICE: (&str, &str) = ("alice", "a password");
+pub const BOB: (&str, &str) = ("bob", "another password");
+pub const CAROL: (&str, &str) = ("carol", "a third password");
+pub const SECRET: &str = "5f0e31c8a7d94b6290c4e1b7a3d8f2566a1e9b0c";
+const REALM: &str = "turn.example.org";
+/// MD5("carol:turn.example.org:a third password").
+const CAROL_HA1: &str = "a679cbee3db19eeb6c2b00749070f385";
+
+/// Peers on loopback, which is denied by default, are allowed up to 127.0.0.99; this one stays denied.
+pub fn denied_peer() -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, 200).into()
+}
+
+/// How a server is configured.
+#[derive(Clone, Copy, Debug)]
+pub enum Flavour {
+    /// Loopback peers allowed; everything else at its default, but limits that many parallel tests would meet.
+    Plain,
+    /// Allocations last two seconds at most.
+    ShortLifetime,
+    /// A nonce is fresh for two seconds.
+    ShortNonce,
+    /// Two allocations per user.
+    Quota,
+    /// One relay port.
+    OnePort,
+    /// Listens on 0.0.0.0.
+    Wildcard,
+    /// Peers and clients see another relayed address than the one bound.
+    External,
+    /// No peer is allowed that is denied by default.
+    Guarded,
+    /// 80 kbit/s per allocation.
+    Slow,
+    /// Ten replies to a source that has not authenticated, then one per second.
+    Reticent,
+    /// Idle connections and handshakes end after a second.
+    Impatient,
+    /// No SOFTWARE.
+    Nameless,
+    /// An allocation ends with its credential.
+    Strict,
+}
+
+/// The ports that a server is started on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// UDP and TCP.
+    pub plain: u16,
+    pub tls: u16,
+    /// A port outside the default relay range.
+    pub relay: u16,
+}
+
+impl Flavour {
+    /// As it appears in a variable's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::ShortLifetime => "short_lifetime",
+            Self::ShortNonce => "short_nonce",
+            Self::Quota => "quota",
+            Self::OnePort => "one_port",
+            Self::Wildcard => "wildcard",
+            Self::External => "external",
+            Self::Guarded => "guarded",
+            Self::Slow => "slow",
+            Self::Reticent => "reticent",
+            Self::Impatient => "impatient",
+            Self::Nameless => "nameless",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// The configuration file.
+    pub fn config(self, ports: Ports, certificate: &str, key: &str) -> String {
+        let mut config = Config::plain(ports, certificate, key);
+        match self {
+            Self::Plain => {}
+            Self::ShortLifetime => {
+                config.set("turn", "default_lifetime", "\"2s\"");
+                config.set("turn", "max_lifetime", "\"2s\"");
+            }
+            Self::ShortNonce => config.set("turn", "nonce_lifetime", "\"2s\""),
+            Self::Quota => config.set("limits", "allocations_per_user", 2),
+            Self::OnePort => config.set("relay", "ports", format!("\"{0}-{0}\"", ports.relay)),
+            Self::Wildcard => {
+                config.set("listen", "udp", format!("[\"0.0.0.0:{}\"]", ports.plain));
+                config.set("relay", "addresses", "[\"127.0.0.1\"]");
+            }
+            Self::External => {
+                config.set("relay", "addresses", "[\"127.0.0.1\"]");
+                config.set("relay", "external", format!("[\"{EXTERNAL_ADDRESS}\"]"));
+                config.set(
+                    "peers",
+                    "allow",
+                    format!("[\"127.0.0.1-127.0.0.99\", \"{EXTERNAL_ADDRESS}\"]"),
+                );
+            }
+            Self::Guarded => config.set("peers", "allow", "[]"),
+            Self::Slow => config.set("limits", "bandwidth_per_allocation", "\"80 kbit/s\""),
+            Self::Reticent => {
+                config.set("limits", "unauthenticated_replies_per_second", 1);
+                config.set("limits", "unauthenticated_replies_burst", 10);
+            }
+            Self::Impatient => {
+                config.set("limits", "idle_timeout", "\"1s\"");
+                config.set("limits", "handshake_timeout", "\"1s\"");
+            }
+            Self::Nameless => config.set("turn", "software", false),
+            Self::Strict => config.set("auth", "after_expiry", "\"end\""),
+        }
+        config.text()
+    }
+}
+
+/// What a server of [`Flavour::External`] shows.
+pub const EXTERNAL_ADDRESS: &str = "198.51.100.7";
+
+/// Tables of keys, so that a flavour can replace one.
+struct Config(BTreeMap<&'static str, BTreeMap<&'static str, String>>);
+
+impl Config {
+    fn plain(Ports { plain, tls, .. }: Ports, certificate: &str, key: &str) -> Self {
+        let mut config = Self(BTreeMap::new());
+        config.set(
+            "listen",
+            "udp",
+            format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"),
+        );
+        config.set(
+            "listen",
+            "tcp",
+            format!("[\"127.0.0.1:{plain}\", \"[::1]:{plain}\"]"),
+        );
+        config.set(
+            "listen",
+            "tls",
+            format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"),
+        );
+        config.set("tls", "certificate", format!("{certificate:?}"));
+        config.set("tls", "key", format!("{key:?}"));
+        config.set("auth", "realm", format!("{REALM:?}"));
+        config.set("auth", "shared_secrets", format!("[{SECRET:?}]"));
+        config.set("relay", "addresses", "[\"127.0.0.1\", \"::1\"]");
+        config.set("peers", "deny_special_purpose", true);
+        config.set("peers", "allow", "[\"127.0.0.1-127.0.0.99\", \"::1\"]");
+        config.set("limits", "allocations_per_user", 10_000);
+        config.set("limits", "allocations_per_client_address", 10_000);
+        config.set("limits", "unauthenticated_replies_per_second", 1_000_000);
+        config.set("limits", "unauthenticated_replies_burst", 1_000_000);
+        config
+    }
+
+    fn set(&mut self, table: &'static str, key: &'static str, value: impl ToString) {
+        self.0
+            .entry(table)
+            .or_default()
+            .insert(key, value.to_string());
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (table, keys) in &self.0 {
+            text += &format!("[{table}]\n");
+            for (key, value) in keys {
+                text += &format!("{key} = {value}\n");
+            }
+        }
+        for (name, password) in [ALICE, BOB] {
+            text += &format!("[[auth.users]]\nname = {name:?}\npassword = {password:?}\n");
+        }
+        text + &format!(
+            "[[auth.users]]\nname = {:?}\nha1 = {CAROL_HA1:?}\n",
+            CAROL.0
+        )
+    }
+}
