@@ -1,9 +1,33 @@
 //! The HTTP interface: issues credentials, answers health checks.
+//!
+//! It knows the secret that signs, and nothing of the relay: a credential is good because of what it
+//! says, not because anyone remembers it. A request passes `origin` (browsers), `limits`, `parameters`,
+//! `caller` (who may ask) and `credentials`, in that order; `turn_rest` and `ice` put the result into
+//! their shapes, and `problem` every refusal into one. Start at [`start`].
+//!
+//! There is no TLS here: on anything but loopback it belongs behind a proxy that speaks HTTPS.
 
-use std::net::SocketAddr;
+mod caller;
+mod check;
+mod credentials;
+mod health;
+mod ice;
+mod limits;
+mod origin;
+mod parameters;
+mod problem;
+mod routes;
+mod server;
+mod token;
+mod turn_rest;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Secret;
+use routes::Api;
 
 /// What the HTTP interface needs to know.
 #[derive(Clone)]
@@ -16,7 +40,7 @@ pub struct Settings {
     pub tokens: Vec<TokenKey>,
     /// Origins that a browser may ask from, compared exactly (`https://app.example.org`).
     pub origins: Vec<String>,
-    /// Whether any origin on `localhost`, `127.0.0.1` or `[::1]` may ask too, whatever its port.
+    /// Whether pages on loopback (`http` or `https`, any port) may ask as well: for development.
     pub allow_loopback_origins: bool,
     /// The URIs handed out, in order of preference (RFC 7064, RFC 7065).
     pub uris: Vec<String>,
@@ -70,6 +94,7 @@ pub enum TokenAlgorithm {
 /// An HTTP interface that answers until it is stopped or dropped.
 pub struct Running {
     addresses: Vec<SocketAddr>,
+    server: server::Handle,
 }
 
 /// Why the HTTP interface could not start: one sentence for the operator.
@@ -84,10 +109,21 @@ pub fn start(
     settings: Settings,
     ready: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Result<Running, StartError> {
-    let _ = ready;
-    Ok(Running {
-        addresses: settings.listen,
-    })
+    check::check(&settings)?;
+    let api = Arc::new(Api::new(&settings, ready)?);
+    let listeners = settings
+        .listen
+        .iter()
+        .map(|&address| server::bind(address).map_err(|error| cannot_listen(address, &error)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let addresses = listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| cannot_serve(&error))?;
+    let server = server::spawn(listeners, routes::router(api), server::BOUNDS)
+        .map_err(|error| cannot_serve(&error))?;
+    Ok(Running { addresses, server })
 }
 
 impl Running {
@@ -96,6 +132,31 @@ impl Running {
         &self.addresses
     }
 
-    /// Stops listening and waits for the thread.
-    pub fn stop(self) {}
+    /// Stops listening, lets requests under way finish for a few seconds, and waits for the thread.
+    ///
+    /// Dropping does the same.
+    pub fn stop(self) {
+        drop(self.server);
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
+    let why = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another program uses it; stop that one, or choose another port".to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this host has no such address; choose one that it has".to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            "a port below 1024 needs CAP_NET_BIND_SERVICE; grant it, or choose a higher port"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    };
+    StartError(format!("Cannot listen for HTTP on {address}: {why}."))
+}
+
+fn cannot_serve(error: &std::io::Error) -> StartError {
+    StartError(format!("Cannot serve HTTP: {error}."))
 }

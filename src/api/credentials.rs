@@ -1,0 +1,144 @@
+//! From a request to a credential: the steps that `/` and `/ice` share.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::Request;
+
+use super::caller::Caller;
+use super::parameters::{Parameters, UserId};
+use super::problem::{Kind, Problem};
+use super::{Api, Settings};
+use crate::auth::{Secret, UnixTime, mint};
+
+/// What signs credentials, and what is handed out beside them.
+pub(super) struct Issuer {
+    secret: Option<Secret>,
+    separator: char,
+    default_ttl: Duration,
+    max_ttl: Duration,
+    stun_uris: Vec<String>,
+    turn_uris: Vec<String>,
+}
+
+/// Someone who may ask, and what they ask for.
+pub(super) struct Asked {
+    caller: Caller,
+    pub(super) parameters: Parameters,
+    now: UnixTime,
+}
+
+/// A fresh credential.
+pub(super) struct Issued {
+    pub(super) username: String,
+    pub(super) password: String,
+    /// Seconds that it lasts for.
+    pub(super) ttl: u64,
+}
+
+impl Issuer {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let (stun_uris, turn_uris) = settings.uris.iter().cloned().partition(|uri| is_stun(uri));
+        Self {
+            secret: settings.signing_secret.clone(),
+            separator: settings.separator,
+            default_ttl: settings.default_ttl,
+            max_ttl: settings.max_ttl,
+            stun_uris,
+            turn_uris,
+        }
+    }
+
+    /// URIs that need no credential (RFC 7064).
+    pub(super) fn stun_uris(&self) -> &[String] {
+        &self.stun_uris
+    }
+
+    /// URIs that a credential is for (RFC 7065).
+    pub(super) fn turn_uris(&self) -> &[String] {
+        &self.turn_uris
+    }
+}
+
+impl Api {
+    /// Counts the request, reads it and finds out who sent it.
+    pub(super) async fn read(
+        &self,
+        client: SocketAddr,
+        request: Request,
+    ) -> Result<Asked, Problem> {
+        // Before anything that costs time: reading a body, verifying a signature.
+        self.limits.admit_address(client.ip())?;
+        let headers = request.headers().clone();
+        let parameters = Parameters::read(request).await?;
+        let now = unix_now();
+        let caller = self
+            .callers
+            .identify(&headers, parameters.key(), now)
+            .inspect_err(|_| self.limits.penalise_address(client.ip()))?;
+        self.limits.admit_caller(&caller).inspect_err(|_| {
+            tracing::warn!(
+                key = caller.name(),
+                "requests with this key or token are over their limit"
+            );
+        })?;
+        Ok(Asked {
+            caller,
+            parameters,
+            now,
+        })
+    }
+
+    /// Makes the credential that was asked for.
+    pub(super) fn issue(&self, asked: &Asked) -> Result<Issued, Problem> {
+        let user_id = asked.user_id()?;
+        let issuer = &self.issuer;
+        let ttl = asked.parameters.ttl()?.unwrap_or(issuer.default_ttl);
+        let ttl = ttl.min(issuer.max_ttl);
+        let secret = issuer.secret.as_ref().ok_or_else(|| {
+            Problem::new(
+                Kind::CannotSign,
+                "The operator has configured no shared secret, so there is nothing to sign with.",
+            )
+        })?;
+        let user_id = user_id.as_ref().map(UserId::as_str);
+        let minted = mint(secret, issuer.separator, user_id, ttl, asked.now);
+        tracing::info!(
+            key = asked.caller.name(),
+            user = user_id.unwrap_or_default(),
+            ttl = ttl.as_secs(),
+            "credential issued"
+        );
+        Ok(Issued {
+            username: minted.username,
+            password: minted.password,
+            ttl: ttl.as_secs(),
+        })
+    }
+}
+
+impl Asked {
+    /// A token speaks for its subject alone; everyone else names whom they like, or nobody.
+    fn user_id(&self) -> Result<Option<UserId>, Problem> {
+        let named = self.parameters.user_id()?;
+        match (&self.caller, named) {
+            (Caller::Token { subject, .. }, Some(named)) if named != *subject => Err(Problem::new(
+                Kind::UserRefused,
+                "`username` must be the token's `sub`, or be left out.",
+            )),
+            (Caller::Token { subject, .. }, _) => Ok(Some(subject.clone())),
+            (Caller::Key(_) | Caller::Anyone, named) => Ok(named),
+        }
+    }
+}
+
+fn is_stun(uri: &str) -> bool {
+    let scheme = uri.split(':').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("stun") || scheme.eq_ignore_ascii_case("stuns")
+}
+
+/// A clock before 1970 counts as 1970: everything signed then has long expired.
+fn unix_now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime(since.unwrap_or_default().as_secs())
+}
