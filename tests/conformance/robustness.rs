@@ -121,14 +121,14 @@ fn sec_05_unauthenticated_requests_leave_no_state() {
     let Some(server) = Target::with(Flavour::Plain) else {
         return;
     };
-    // What tables of fixed size take, they have taken after the first round; the others come from other ports.
-    flood(&server);
+    // Buffers and tables of fixed size grow into their pages first.
+    (0..10).for_each(|_| flood(&server));
     let Some(before) = server.resident_memory() else {
         return;
     };
-    (0..4).for_each(|_| flood(&server));
+    (0..10).for_each(|_| flood(&server));
     let after = server.resident_memory().expect("known before");
-    // 64 bytes for each of 8000 requests.
+    // 26 bytes for each of 20 000 requests from ports not seen before.
     assert!(after <= before + 512, "{before} KiB became {after} KiB");
 }
 

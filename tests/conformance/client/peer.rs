@@ -58,6 +58,11 @@ impl Peer {
         assert!(received.is_none(), "the peer received {received:02x?}");
     }
 
+    /// How many datagrams arrive until none has for `time`.
+    pub fn drain(&self, time: Duration) -> usize {
+        std::iter::from_fn(|| self.receive_within(time)).count()
+    }
+
     pub fn receive_within(&self, time: Duration) -> Option<(Vec<u8>, SocketAddr)> {
         let mut buffer = vec![0; 65_536];
         self.socket
