@@ -235,6 +235,14 @@ fn what_cannot_be_read_is_a_problem_that_says_so() {
 }
 
 #[test]
+fn a_body_that_does_not_arrive_is_not_waited_for_without_end() {
+    let server = serve(settings());
+    let request = request(&server, "POST", "/").header("Content-Length", "100");
+    let detail = request.bearer(KEY).send().problem(408);
+    assert!(detail.contains("10 seconds"), "{detail}");
+}
+
+#[test]
 fn unknown_paths_and_methods_are_problems_too() {
     let server = serve(settings());
     get(&server, "/v1/ice").send().problem(404);
