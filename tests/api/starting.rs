@@ -12,7 +12,7 @@ use crate::{KEY, open_settings, serve, settings};
 #[track_caller]
 fn error(settings: Settings) -> String {
     let error = start(settings, || true).err().expect("refused").to_string();
-    assert!(error.ends_with('.') && !error.contains('\n'), "{error}");
+    assert!(!error.ends_with('.') && !error.contains('\n'), "{error}");
     error
 }
 

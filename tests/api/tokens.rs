@@ -277,7 +277,7 @@ fn a_key_that_cannot_verify_stops_the_start() {
         };
         let error = start(settings, || true).err().expect("refused").to_string();
         assert!(
-            error.starts_with("The token key `app` cannot be used: "),
+            error.starts_with("the token key `app` cannot be used: "),
             "{error}"
         );
     }
