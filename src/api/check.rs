@@ -23,8 +23,8 @@ fn open_to_strangers(settings: &Settings) -> Option<String> {
         .iter()
         .find(|a| !a.ip().to_canonical().is_loopback())?;
     Some(format!(
-        "The credentials endpoint would give credentials to anyone who reaches {address}: \
-         add an API key or a token key, or listen on 127.0.0.1 or [::1]."
+        "the credentials endpoint would give credentials to anyone who reaches {address}: \
+         add an API key or a token key, or listen on 127.0.0.1 or [::1]"
     ))
 }
 
@@ -33,13 +33,13 @@ fn unusable_names(settings: &Settings) -> Option<String> {
     for key in &settings.keys {
         if key.secret.expose().is_empty() {
             return Some(format!(
-                "The API key `{}` is empty: give it a secret.",
+                "the API key `{}` is empty: give it a secret",
                 key.name
             ));
         }
         if !seen.insert(&key.name) {
             return Some(format!(
-                "Two API keys have the name `{}`: rename one.",
+                "two API keys have the name `{}`: rename one",
                 key.name
             ));
         }
@@ -47,7 +47,7 @@ fn unusable_names(settings: &Settings) -> Option<String> {
     seen.clear();
     let twice = settings.tokens.iter().find(|key| !seen.insert(&key.name))?;
     Some(format!(
-        "Two token keys have the name `{}`: rename one.",
+        "two token keys have the name `{}`: rename one",
         twice.name
     ))
 }
@@ -65,15 +65,15 @@ fn unusable_uris(settings: &Settings) -> Option<String> {
             Some("stun" | "stuns") => {}
             _ => {
                 return Some(format!(
-                    "The credentials endpoint cannot hand out `{uri}`: \
-                     a URI begins with turn:, turns:, stun: or stuns:."
+                    "the credentials endpoint cannot hand out `{uri}`: \
+                     a URI begins with turn:, turns:, stun: or stuns:"
                 ));
             }
         }
     }
     (!any_turn).then(|| {
-        "The credentials endpoint has no TURN URI to hand out: \
-         name one, such as turn:turn.example.org:3478?transport=udp."
+        "the credentials endpoint has no TURN URI to hand out: \
+         name one, such as turn:turn.example.org:3478?transport=udp"
             .to_owned()
     })
 }
@@ -82,12 +82,12 @@ fn unusable_bounds(settings: &Settings) -> Option<String> {
     let second = Duration::from_secs(1);
     if settings.default_ttl < second || settings.max_ttl < second {
         return Some(
-            "Credentials must last for at least one second: raise the lifetime.".to_owned(),
+            "credentials must last for at least one second: raise the lifetime".to_owned(),
         );
     }
     if settings.per_key_per_minute == 0 || settings.per_address_per_minute == 0 {
         return Some(
-            "A limit of no requests per minute would refuse everyone: allow at least one."
+            "a limit of no requests per minute would refuse everyone: allow at least one"
                 .to_owned(),
         );
     }

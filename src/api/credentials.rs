@@ -142,3 +142,102 @@ fn unix_now() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     UnixTime(since.unwrap_or_default().as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use axum::body::Body;
+    use tracing::Level;
+
+    use super::*;
+    use crate::api::ApiKey;
+
+    /// A log that can be read again.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic inside").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn api() -> Api {
+        let settings = Settings {
+            listen: Vec::new(),
+            keys: vec![ApiKey {
+                name: "web".to_owned(),
+                secret: Secret::new("the api key"),
+            }],
+            tokens: Vec::new(),
+            origins: Vec::new(),
+            allow_loopback_origins: false,
+            uris: vec!["turn:turn.example.org".to_owned()],
+            signing_secret: Some(Secret::new("the signing secret")),
+            separator: ':',
+            default_ttl: Duration::from_secs(600),
+            max_ttl: Duration::from_secs(600),
+            per_key_per_minute: 10,
+            per_address_per_minute: 10,
+        };
+        Api::new(&settings, || true).expect("good settings")
+    }
+
+    /// What is logged at `level` and above for a request to `uri` from 192.0.2.1, and the password issued.
+    fn logged(level: Level, uri: &str) -> (String, Option<String>) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let client = SocketAddr::from(([192, 0, 2, 1], 50000));
+        let request = Request::get(uri).body(Body::empty()).expect("a request");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let outcome = tracing::subscriber::with_default(subscriber, || {
+            let api = api();
+            let asked = runtime.block_on(api.read(client, request));
+            let issued = asked.and_then(|asked| api.issue(&asked));
+            issued.map_err(|problem| api.refuse(client, problem))
+        });
+        let bytes = log.0.lock().expect("no panic inside").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        (text, outcome.ok().map(|issued| issued.password))
+    }
+
+    #[test]
+    fn an_issue_is_logged_without_address_or_secret() {
+        let uri = "/?username=al%22ice&key=the+api+key&ttl=60";
+        let (log, password) = logged(Level::INFO, uri);
+        assert!(log.contains("credential issued"), "{log}");
+        for field in [r#"key="web""#, r#"user="al\"ice""#, "ttl=60"] {
+            assert!(log.contains(field), "{field} in {log}");
+        }
+        let password = password.expect("issued");
+        for secret in ["192.0.2.1", "the api key", "the signing secret", &password] {
+            assert!(!log.contains(secret), "{secret} in {log}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_address_at_debug_only() {
+        let (log, _) = logged(Level::INFO, "/?key=wrong");
+        assert!(
+            log.contains("refused") && !log.contains("192.0.2.1"),
+            "{log}"
+        );
+        assert!(!log.contains("wrong"), "{log}");
+        let (log, _) = logged(Level::DEBUG, "/?key=wrong");
+        assert!(log.contains("192.0.2.1"), "{log}");
+    }
+}

@@ -154,9 +154,9 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
         }
         _ => error.to_string(),
     };
-    StartError(format!("Cannot listen for HTTP on {address}: {why}."))
+    StartError(format!("cannot listen for HTTP on {address}: {why}"))
 }
 
 fn cannot_serve(error: &std::io::Error) -> StartError {
-    StartError(format!("Cannot serve HTTP: {error}."))
+    StartError(format!("cannot serve HTTP: {error}"))
 }

@@ -263,8 +263,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
+    /// On an address that no other test binds, so that none of them takes a port that is free again.
     fn serve(bounds: Bounds) -> (Handle, SocketAddr) {
-        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
+        let listener = bind("127.0.0.4:0".parse().expect("an address")).expect("binds");
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/", get(async || "hello"));
         (

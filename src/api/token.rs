@@ -63,7 +63,7 @@ impl Verifier {
         };
         let key = key.map_err(|problem| {
             StartError(format!(
-                "The token key `{}` cannot be used: {problem}.",
+                "the token key `{}` cannot be used: {problem}",
                 settings.name
             ))
         })?;
