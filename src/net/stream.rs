@@ -20,7 +20,7 @@ use super::connections::Place;
 use super::worker::{StreamSettings, Worker, read_with_scratch, stream_link};
 use super::{Listener, ListenerTransport};
 use crate::turn::{ClientAddr, FiveTuple, Flow, Transport};
-use crate::wire::stream::MAX_FRAME;
+use crate::wire::stream::{Frame, MAX_FRAME, next_frame};
 use crate::wire::{Kind, classify};
 
 /// How long what waits may take to be written once the client has closed its side.
@@ -261,10 +261,30 @@ impl Connection {
                 buffer.shrink_to(KEEP);
                 self.writable.notified().await;
             } else {
-                writer.write_all(&buffer).await?;
-                writer.flush().await?;
+                self.write_messages(&mut writer, &buffer).await?;
             }
         }
+    }
+
+    /// Writes whole messages: in one go, but over TLS each in a record of its own.
+    ///
+    /// A stream has no boundaries, and most clients look for none. `turnutils_uclient` takes what one record holds for
+    /// one message, and loses the rest.
+    async fn write_messages<W: AsyncWrite + Unpin>(
+        &self,
+        writer: &mut W,
+        messages: &[u8],
+    ) -> io::Result<()> {
+        if self.flow.five_tuple.transport == Transport::Tls {
+            let mut rest = messages;
+            while let Frame::Whole(length) = next_frame(rest) {
+                writer.write_all(&rest[..length]).await?;
+                rest = &rest[length..];
+            }
+        } else {
+            writer.write_all(messages).await?;
+        }
+        writer.flush().await
     }
 }
 
