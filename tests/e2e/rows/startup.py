@@ -82,10 +82,10 @@ class PortInUse:
             done = run(setting.command, PATIENCE_SECONDS)
         if done.timed_out:
             return Outcome(False, "the program did not end", done.output)
-        messages = [line for line in done.output.splitlines() if "in use" in line]
-        one_message = len(messages) == 1 and str(self.port) in messages[0]
-        said = re.search(r"ERROR (.*?in use)", messages[0]) if messages else None
-        figures = f"exit code {done.code}, {said[1] if said else 'no message'}"
+        messages = re.findall(r" ERROR (.*)", done.output)
+        one_message = len(messages) == 1 and f"{ADDRESS}:{self.port}" in messages[0]
+        first = messages[0].split(";")[0] if messages else "no message"
+        figures = f"exit code {done.code}, {first}"
         return Outcome(one_message and done.code == FAILED_TO_START, figures, done.output)
 
 
