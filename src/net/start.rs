@@ -15,7 +15,7 @@ use super::event_log::EventLog;
 use super::relay_sockets::{RelaySockets, Reservations};
 use super::sys::Epoll;
 use super::worker::{StreamSettings, Worker};
-use super::{Listener, ListenerTransport, Relay, listeners, tls, worker};
+use super::{Listener, ListenerTransport, Relay, listeners, sys, tls, worker};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -91,6 +91,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         .as_ref()
         .map(tls::acceptor)
         .transpose()?;
+    check_descriptor_limit(&relay);
     let (sockets, listeners) = listeners::open(&relay.net)?;
     let shared = Shared {
         auth: Arc::new(Authenticator::new(relay.auth.clone())),
@@ -133,6 +134,21 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         running.workers.push(thread);
     }
     Ok(running)
+}
+
+/// Warns if the limits allow more than the process can open.
+fn check_descriptor_limit(relay: &Relay) {
+    let allowed = u64::from(relay.admission.quotas.total) + relay.net.max_connections as u64;
+    match sys::raise_descriptor_limit() {
+        Ok(limit) if limit < allowed => tracing::warn!(
+            limit,
+            allowed,
+            "fewer file descriptors than allocations and connections are allowed: raise the limit (ulimit -n, or \
+             LimitNOFILE= under systemd)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "cannot read the limit of file descriptors"),
+    }
 }
 
 fn new_worker(

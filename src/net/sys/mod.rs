@@ -12,7 +12,9 @@ mod send;
 mod watch;
 
 pub(super) use epoll::{Epoll, Events};
-pub(super) use options::{fragment_freely, receive_buffer, report_destination, set_dont_fragment};
+pub(super) use options::{
+    fragment_freely, raise_descriptor_limit, receive_buffer, report_destination, set_dont_fragment,
+};
 pub(super) use recv::{Arena, Received};
 pub(super) use send::{Datagram, SendBatch};
 pub(super) use watch::watch;

@@ -65,3 +65,26 @@ fn set(
     }
     Ok(())
 }
+
+/// Lets the process open as many descriptors as its hard limit allows, and returns how many that is.
+///
+/// Shells give 1,024 by default, and every allocation and connection takes one.
+pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure lives during the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let raised = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        ..limit
+    };
+    // SAFETY: as above.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } < 0 {
+        return Ok(limit.rlim_cur);
+    }
+    Ok(raised.rlim_cur)
+}
