@@ -6,6 +6,7 @@
 
 mod connections;
 mod event_log;
+mod event_loop;
 mod listeners;
 mod relay_sockets;
 mod start;

@@ -15,7 +15,7 @@ use super::event_log::EventLog;
 use super::relay_sockets::{RelaySockets, Reservations};
 use super::sys::Epoll;
 use super::worker::{StreamSettings, Worker};
-use super::{Listener, ListenerTransport, Relay, listeners, sys, tls, worker};
+use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -125,11 +125,11 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
             handshake_timeout: relay.net.handshake_timeout,
         };
         let stopping = stopping.clone();
-        let runtime =
-            worker::runtime().map_err(|error| StartError::system("start an event loop", &error))?;
+        let runtime = event_loop::runtime()
+            .map_err(|error| StartError::system("start an event loop", &error))?;
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || worker::run(runtime, worker, sockets, streams, stopping))
+            .spawn(move || event_loop::run(runtime, worker, sockets, streams, stopping))
             .map_err(|error| StartError::system("start a worker thread", &error))?;
         running.workers.push(thread);
     }

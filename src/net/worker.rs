@@ -5,23 +5,17 @@ use std::future::poll_fn;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use super::connections::Connections;
 use super::event_log::EventLog;
-use super::listeners::Sockets;
 use super::relay_sockets::RelaySockets;
-use super::stream;
 use super::stream_table::{Queued, StreamTable};
-use super::sys::{Arena, Datagram, Epoll, Events, SendBatch, set_dont_fragment, watch};
+use super::sys::{Arena, Datagram, Epoll, Events, SendBatch, set_dont_fragment};
 use super::udp::UdpListener;
 use crate::auth::UnixTime;
 use crate::turn::{Flow, FromClient, LinkId, Now, Output, RelayId, Server, ToPeer};
@@ -38,8 +32,6 @@ const READY: usize = 64;
 const ROUNDS: usize = 4;
 /// Bytes read from a connection at a time.
 const READ: usize = 64 * 1024;
-/// The longest wait for a deadline: what is added meanwhile is never due earlier.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Marks the links that are connections; the rest of the number is a place in the table.
 const STREAM_LINK: u32 = 1 << 31;
@@ -98,8 +90,13 @@ impl Worker {
         })
     }
 
+    /// A descriptor that can be read while any relay socket can.
+    pub(super) fn relay_set(&self) -> io::Result<OwnedFd> {
+        self.epoll.as_fd().try_clone_to_owned()
+    }
+
     /// Handles what has arrived at a listener, up to a bound; whether there may be more.
-    fn drain_listener(&mut self, at: usize) -> bool {
+    pub(super) fn drain_listener(&mut self, at: usize) -> bool {
         for _ in 0..ROUNDS {
             let socket = self.listeners[at].socket.as_fd();
             let received = match self.arena.receive(socket, 0..SLOTS) {
@@ -167,7 +164,7 @@ impl Worker {
     }
 
     /// Handles what has arrived at relay sockets, up to a bound; whether there may be more.
-    fn drain_relays(&mut self) -> bool {
+    pub(super) fn drain_relays(&mut self) -> bool {
         for _ in 0..ROUNDS {
             if let Err(error) = self.epoll.ready(&mut self.events) {
                 return retry(&error, "find readable relay sockets");
@@ -350,13 +347,13 @@ impl Worker {
         self.do_outputs(now);
     }
 
-    fn handle_timeout(&mut self) {
+    pub(super) fn handle_timeout(&mut self) {
         let now = now();
         self.server.handle_timeout(now);
         self.do_outputs(now);
     }
 
-    fn handle_stop(&mut self) {
+    pub(super) fn handle_stop(&mut self) {
         let now = now();
         self.server.handle_stop(now);
         self.do_outputs(now);
@@ -408,84 +405,6 @@ fn retry(error: &io::Error, what: &str) -> bool {
             warn!(%error, "cannot {what}");
             false
         }
-    }
-}
-
-/// Makes a worker's event loop.
-pub(super) fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
-}
-
-/// Runs a worker until it is told to stop.
-pub(super) fn run(
-    runtime: Runtime,
-    worker: Worker,
-    sockets: Sockets,
-    streams: StreamSettings,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let worker = Rc::new(RefCell::new(worker));
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
-        for (at, socket) in sockets.udp.into_iter().enumerate() {
-            spawn_local(watch_listener(Rc::clone(&worker), at, socket));
-        }
-        for (listener, socket) in sockets.streams {
-            spawn_local(stream::accept(
-                Rc::clone(&worker),
-                listener,
-                socket,
-                streams.clone(),
-            ));
-        }
-        spawn_local(watch_relays(Rc::clone(&worker)));
-        spawn_local(watch_deadlines(Rc::clone(&worker)));
-        // An error means that whoever could say so is gone, which is a reason to stop as well.
-        let _ = stopping.wait_for(|stop| *stop).await;
-        worker.borrow_mut().handle_stop();
-    });
-}
-
-async fn watch_listener(worker: Rc<RefCell<Worker>>, at: usize, socket: UdpSocket) {
-    watch_readable(socket.into(), || worker.borrow_mut().drain_listener(at)).await;
-}
-
-async fn watch_relays(worker: Rc<RefCell<Worker>>) {
-    let epoll = worker.borrow().epoll.as_fd().try_clone_to_owned();
-    match epoll {
-        Ok(epoll) => watch_readable(epoll, || worker.borrow_mut().drain_relays()).await,
-        Err(error) => warn!(%error, "cannot watch the relay sockets"),
-    }
-}
-
-/// Calls `drain` whenever a descriptor can be read, again and again while it says that there may be more.
-async fn watch_readable(descriptor: OwnedFd, mut drain: impl FnMut() -> bool) {
-    let watched = match watch(descriptor) {
-        Ok(watched) => watched,
-        Err(error) => return warn!(%error, "cannot watch a socket"),
-    };
-    loop {
-        let mut ready = match watched.readable().await {
-            Ok(ready) => ready,
-            Err(error) => return warn!(%error, "cannot watch a socket"),
-        };
-        if drain() {
-            ready.retain_ready();
-            // The other directions have their turn.
-            tokio::task::yield_now().await;
-        } else {
-            ready.clear_ready();
-        }
-    }
-}
-
-async fn watch_deadlines(worker: Rc<RefCell<Worker>>) {
-    loop {
-        let next = worker.borrow().server.poll_timeout();
-        let longest = Instant::now() + LONGEST_WAIT;
-        let until = next.map_or(longest, |next| next.min(longest));
-        tokio::time::sleep_until(until.into()).await;
-        worker.borrow_mut().handle_timeout();
     }
 }
 
