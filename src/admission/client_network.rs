@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 /// An IPv4 address, or an IPv6 /64: what one subscriber gets, and can change at will within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ClientNetwork {
+pub(crate) enum ClientNetwork {
     V4(u32),
     V6 { prefix: u64 },
 }
 
 impl ClientNetwork {
     /// The network that a client address counts under; IPv4-mapped addresses count as IPv4.
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6 {

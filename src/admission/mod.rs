@@ -8,6 +8,8 @@ pub mod peer_filter;
 pub mod quota;
 pub mod rate_limit;
 
+pub(crate) use client_network::ClientNetwork;
+
 /// What admission needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::admission::ClientNetwork;
+
 /// Counts the connections of all workers.
 pub(super) struct Connections {
     max: usize,
@@ -15,13 +17,13 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Counts {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<ClientNetwork, usize>,
 }
 
 /// One connection: gives its place back when dropped.
 pub(super) struct Place {
     connections: Arc<Connections>,
-    address: IpAddr,
+    address: ClientNetwork,
 }
 
 impl Connections {
@@ -35,7 +37,7 @@ impl Connections {
 
     /// A place for a connection from `client`; `None` if there is none.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        let address = network_of(client);
+        let address = ClientNetwork::of(client);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.total >= self.max || from_address >= self.max_per_address {
@@ -61,14 +63,6 @@ impl Drop for Place {
                 counts.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// What limits count: an IPv4 address, or the /64 of an IPv6 one, which is what one customer has.
-fn network_of(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => std::net::Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::start::StartError;
+use super::error::StartError;
 use super::{Listener, ListenerTransport, Settings, sys};
 
 /// Connections that may wait to be accepted.

@@ -5,6 +5,7 @@
 //! while it relays.
 
 mod connections;
+mod error;
 mod event_log;
 mod event_loop;
 mod listeners;
@@ -24,7 +25,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::turn::RelayAddress;
-pub use start::{Running, StartError, start};
+pub use error::StartError;
+pub use start::{Running, start};
 
 /// What the shell needs to know.
 #[derive(Clone)]

@@ -1,6 +1,5 @@
 //! Starting and stopping: everything is opened first, then the workers run.
 
-use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -11,57 +10,18 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::Connections;
+use super::error::StartError;
 use super::event_log::EventLog;
 use super::relay_sockets::{RelaySockets, Reservations};
 use super::sys::Epoll;
 use super::worker::{StreamSettings, Worker};
-use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls};
+use super::{Listener, Relay, event_loop, listeners, sys, tls};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
 use crate::admission::rate_limit::ReplyLimiter;
 use crate::auth::Authenticator;
 use crate::turn::{NonceKey, Parts, RelayedAddresses, Server};
-
-/// Why a relay could not start: one sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(String);
-
-impl StartError {
-    pub(super) fn new(sentence: String) -> Self {
-        Self(sentence)
-    }
-
-    pub(super) fn listen(listener: &Listener, error: &io::Error) -> Self {
-        let (protocol, ss) = match listener.transport {
-            ListenerTransport::Udp => ("UDP", "-lnup"),
-            ListenerTransport::Tcp => ("TCP", "-lntp"),
-            ListenerTransport::Tls => ("TLS", "-lntp"),
-        };
-        let address = listener.address;
-        let help = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "; another process has the port (`ss {ss} sport = :{}` shows which)",
-                address.port()
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                "; this host has no such address (`ip address` lists them)".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
-            }
-            _ => String::new(),
-        };
-        Self(format!(
-            "cannot listen for {protocol} on {address}: {error}{help}"
-        ))
-    }
-
-    fn system(what: &str, error: &impl std::fmt::Display) -> Self {
-        Self(format!("cannot {what}: {error}"))
-    }
-}
 
 /// A relay that serves clients until it is stopped or dropped.
 pub struct Running {

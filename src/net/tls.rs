@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::Certificate;
-use super::start::StartError;
+use super::error::StartError;
 
 /// Reads the certificate and makes what TLS connections are accepted with: TLS 1.2 and 1.3 (RFC 9325).
 pub(super) fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, StartError> {

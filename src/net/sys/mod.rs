@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod control;
 mod epoll;
 mod options;
 mod recv;

@@ -1,12 +1,13 @@
 //! Receiving many datagrams in one call.
 
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::address::RawAddress;
+use super::control::Control;
 
 /// Room before each datagram, for a header to be written before its data.
 const HEADROOM: usize = 64;
@@ -15,11 +16,6 @@ const PAYLOAD: usize = 65_536;
 /// Room behind it, for padding.
 const TAILROOM: usize = 64;
 const SLOT: usize = HEADROOM + PAYLOAD + TAILROOM;
-
-/// Ancillary data of one datagram: room for one IPv4 or IPv6 destination.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; 64]);
 
 /// Buffers for a batch of datagrams, each with room before and behind it.
 ///
@@ -55,7 +51,7 @@ impl Arena {
         let mut arena = Self {
             bytes: vec![0; slots * SLOT].into_boxed_slice(),
             names: vec![RawAddress::zeroed(); slots].into_boxed_slice(),
-            controls: vec![Control([0; 64]); slots].into_boxed_slice(),
+            controls: vec![Control::zeroed(); slots].into_boxed_slice(),
             // SAFETY: both are plain integers and pointers, for which all zeroes is a value.
             iovecs: vec![unsafe { zeroed::<libc::iovec>() }; slots].into_boxed_slice(),
             // SAFETY: as above.
@@ -89,7 +85,7 @@ impl Arena {
     ) -> io::Result<usize> {
         for header in &mut self.headers[self.written.clone()] {
             header.msg_hdr.msg_namelen = RawAddress::LEN;
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            header.msg_hdr.msg_controllen = Control::LEN as _;
         }
         self.written = slots.start..slots.start;
         let headers = &mut self.headers[slots];

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::address::RawAddress;
+use super::control::Control;
 
 /// A datagram to send: a range of some buffer, and where to.
 #[derive(Clone, Debug)]
@@ -21,10 +22,6 @@ pub(crate) struct Datagram {
 
 /// Datagrams sent in one call at most.
 const MAX: usize = 64;
-
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; 64]);
 
 /// Memory for the headers of a batch, used again and again.
 pub(crate) struct SendBatch {
@@ -42,7 +39,7 @@ impl SendBatch {
     pub(crate) fn new() -> Self {
         Self {
             names: vec![RawAddress::zeroed(); MAX].into_boxed_slice(),
-            controls: vec![Control([0; 64]); MAX].into_boxed_slice(),
+            controls: vec![Control::zeroed(); MAX].into_boxed_slice(),
             // SAFETY: both are plain integers and pointers, for which all zeroes is a value.
             iovecs: vec![unsafe { zeroed::<libc::iovec>() }; MAX].into_boxed_slice(),
             // SAFETY: as above.
@@ -115,7 +112,7 @@ impl SendBatch {
         header.msg_controllen = 0;
         if let Some(from) = datagram.from {
             header.msg_control = (&raw mut self.controls[at]).cast();
-            header.msg_controllen = size_of::<Control>() as _;
+            header.msg_controllen = Control::LEN as _;
             set_source(header, from);
         }
     }
