@@ -61,22 +61,34 @@ impl Issuer {
 }
 
 impl Api {
-    /// Counts the request, reads it and finds out who sent it.
+    /// Reads the request, finds out who sent it, and counts it: against an API key that it proves, else
+    /// against its address.
     pub(super) async fn read(
         &self,
         client: SocketAddr,
         request: Request,
     ) -> Result<Asked, Problem> {
+        let limits = &self.limits;
+        let address = client.ip();
         // Before anything that costs time: reading a body, verifying a signature.
-        self.limits.admit_address(client.ip())?;
+        limits.check_address(address)?;
         let headers = request.headers().clone();
-        let parameters = Parameters::read(request).await?;
+        let parameters = Parameters::read(request)
+            .await
+            .inspect_err(|_| limits.charge_address(address))?;
+        // Again: others at this address may have been answered while the body arrived.
+        limits.check_address(address)?;
         let now = unix_now();
         let caller = self
             .callers
             .identify(&headers, parameters.key(), now)
-            .inspect_err(|_| self.limits.penalise_address(client.ip()))?;
-        self.limits.admit_caller(&caller).inspect_err(|_| {
+            .inspect_err(|_| limits.penalise_address(address))?;
+        match caller {
+            // One backend asks for all of its users: its limit is that of its key.
+            Caller::Key(_) => {}
+            Caller::Token { .. } | Caller::Anyone => limits.charge_address(address),
+        }
+        limits.admit_caller(&caller).inspect_err(|_| {
             tracing::warn!(
                 key = caller.name(),
                 "requests with this key or token are over their limit"

@@ -26,10 +26,10 @@ impl Limits {
         }
     }
 
-    /// Counts a request from `client`, or says when it may come back.
-    pub(super) fn admit_address(&self, client: IpAddr) -> Result<(), Problem> {
+    /// Says when `client` may come back if it has used up its requests; counts nothing.
+    pub(super) fn check_address(&self, client: IpAddr) -> Result<(), Problem> {
         self.addresses
-            .admit(&block_of(client), Instant::now())
+            .check(&block_of(client), Instant::now())
             .map_err(|wait| {
                 Problem::rate_limited(
                     "Too many requests came from this address; wait for as many seconds as Retry-After says.",
@@ -38,7 +38,12 @@ impl Limits {
             })
     }
 
-    /// Counts a failed authentication, on top of the request itself.
+    /// Counts a request from `client`.
+    pub(super) fn charge_address(&self, client: IpAddr) {
+        self.addresses.charge(&block_of(client), 1, Instant::now());
+    }
+
+    /// Counts a request from `client` that proved to be from nobody.
     pub(super) fn penalise_address(&self, client: IpAddr) {
         self.addresses
             .charge(&block_of(client), FAILURE_COST, Instant::now());
@@ -106,22 +111,30 @@ impl RateTable {
     /// Counts one request, or returns how long it is until there is room for one.
     fn admit(&self, key: &impl Hash, now: Instant) -> Result<(), Duration> {
         self.with_slot(key, now, |slot, now| {
-            let arrival = slot.arrival.max(now) + self.interval;
-            match arrival.checked_sub(now + self.tolerance) {
-                None | Some(Duration::ZERO) => {
-                    slot.arrival = arrival;
-                    Ok(())
-                }
-                Some(wait) => Err(wait),
-            }
+            slot.arrival = self.room(slot, now)?;
+            Ok(())
         })
     }
 
-    /// Counts `requests` that were not asked for admission.
+    /// Returns how long it is until there is room for a request, if there is none; counts nothing.
+    fn check(&self, key: &impl Hash, now: Instant) -> Result<(), Duration> {
+        self.with_slot(key, now, |slot, now| self.room(slot, now).map(drop))
+    }
+
+    /// Counts `requests`, whether or not there is room for them.
     fn charge(&self, key: &impl Hash, requests: u32, now: Instant) {
         self.with_slot(key, now, |slot, now| {
             slot.arrival = slot.arrival.max(now) + self.interval * requests;
         });
+    }
+
+    /// Returns the arrival time behind one more request, or how long it is until there is room for it.
+    fn room(&self, slot: &Slot, now: Duration) -> Result<Duration, Duration> {
+        let arrival = slot.arrival.max(now) + self.interval;
+        match arrival.checked_sub(now + self.tolerance) {
+            None | Some(Duration::ZERO) => Ok(arrival),
+            Some(wait) => Err(wait),
+        }
     }
 
     fn with_slot<T>(
@@ -150,8 +163,8 @@ impl RateTable {
     }
 }
 
-/// A failed authentication costs this many requests more: guessing is slower than asking.
-const FAILURE_COST: u32 = 5;
+/// A failed authentication costs as much as this many requests: guessing is slower than asking.
+const FAILURE_COST: u32 = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Keys that a table can tell apart at once: `SETS * WAYS`, 16384, in 400 KB.
 const SETS: usize = 2048;
@@ -189,6 +202,18 @@ mod tests {
         let now = table.start;
         table.charge(&"guesser", 60 + 5, now);
         assert_eq!(table.admit(&"guesser", now), Err(Duration::from_secs(6)));
+    }
+
+    #[test]
+    fn a_check_says_what_admission_would_and_counts_nothing() {
+        let table = RateTable::new(1);
+        let now = table.start;
+        for _ in 0..3 {
+            assert_eq!(table.check(&"web", now), Ok(()));
+        }
+        assert_eq!(table.admit(&"web", now), Ok(()));
+        assert_eq!(table.check(&"web", now), Err(MINUTE));
+        assert_eq!(table.check(&"web", now + MINUTE), Ok(()));
     }
 
     #[test]

@@ -49,8 +49,13 @@ pub(super) async fn guard(
         }
         Err(problem) => {
             // Counted, so that a flood of these neither fills the log nor goes on unlimited.
-            let counted = api.limits.admit_address(client.ip());
-            let problem = counted.err().unwrap_or(problem);
+            let problem = match api.limits.check_address(client.ip()) {
+                Ok(()) => {
+                    api.limits.charge_address(client.ip());
+                    problem
+                }
+                Err(limited) => limited,
+            };
             response = api.refuse(client, problem).into_response();
             None
         }

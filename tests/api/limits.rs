@@ -1,10 +1,13 @@
 //! Limits on asking: per key, per token subject, per address; failures cost more.
 
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use uturn::api::{ApiKey, Settings, TokenAlgorithm, TokenKey};
 use uturn::auth::Secret;
 
 use crate::client::{Answer, get};
-use crate::{KEY, serve, settings};
+use crate::{KEY, open_settings, serve, settings};
+
+const TOKEN_SECRET: [u8; 32] = [9; 32];
 
 /// Checks that this is a 429 that says when to come back, within a minute.
 #[track_caller]
@@ -33,47 +36,96 @@ fn a_key_is_limited_and_another_is_not() {
     ask("second").credentials();
 }
 
-#[test]
-fn each_token_subject_has_a_limit_of_its_own() {
-    use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
-
-    let secret = [9; 32];
-    let server = serve(Settings {
-        per_key_per_minute: 1,
+/// Settings with the token key `app`, beside the API key.
+fn with_tokens() -> Settings {
+    Settings {
         tokens: vec![TokenKey {
             name: "app".to_owned(),
-            algorithm: TokenAlgorithm::Hs256(Secret::new(secret)),
+            algorithm: TokenAlgorithm::Hs256(Secret::new(TOKEN_SECRET)),
             audience: None,
             issuer: None,
         }],
         ..settings()
+    }
+}
+
+fn token(subject: &str) -> String {
+    let claims = serde_json::json!({"sub": subject, "exp": get_current_timestamp() + 60});
+    let key = EncodingKey::from_secret(&TOKEN_SECRET);
+    encode(&Header::default(), &claims, &key).expect("signs")
+}
+
+#[test]
+fn each_token_subject_has_a_limit_of_its_own() {
+    let server = serve(Settings {
+        per_key_per_minute: 1,
+        ..with_tokens()
     });
-    let ask = |subject: &str| {
-        let claims = serde_json::json!({"sub": subject, "exp": get_current_timestamp() + 60});
-        let token = encode(
-            &Header::default(),
-            &claims,
-            &EncodingKey::from_secret(&secret),
-        );
-        get(&server, "/ice").bearer(&token.expect("signs")).send()
-    };
+    let ask = |subject: &str| get(&server, "/ice").bearer(&token(subject)).send();
     ask("alice").credentials();
     assert_limited(&ask("alice"));
     ask("bob").credentials();
 }
 
 #[test]
-fn an_address_is_limited_whoever_asks_and_health_is_not() {
+fn an_api_key_uses_up_its_own_limit_and_not_that_of_its_address() {
+    let server = serve(Settings {
+        per_address_per_minute: 2,
+        per_key_per_minute: 5,
+        ..with_tokens()
+    });
+    let ask = || get(&server, "/ice").bearer(KEY).send();
+    for _ in 0..5 {
+        ask().credentials();
+    }
+    assert_limited(&ask());
+    // Nor does being over the key's limit count against the address.
+    for subject in ["alice", "bob"] {
+        get(&server, "/ice")
+            .bearer(&token(subject))
+            .send()
+            .credentials();
+    }
+}
+
+#[test]
+fn tokens_use_up_the_limit_of_their_address() {
+    let server = serve(Settings {
+        per_address_per_minute: 2,
+        ..with_tokens()
+    });
+    let ask = |bearer: &str| get(&server, "/ice").bearer(bearer).send();
+    ask(&token("alice")).credentials();
+    ask(&token("bob")).credentials();
+    assert_limited(&ask(&token("carol")));
+    // From an exhausted address nothing is looked at, or guessing would go on.
+    assert_limited(&ask(KEY));
+    assert_eq!(get(&server, "/healthz").send().status, 200);
+    assert_eq!(get(&server, "/readyz").send().status, 200);
+}
+
+#[test]
+fn asking_without_a_key_uses_up_the_limit_of_the_address() {
+    let server = serve(Settings {
+        per_address_per_minute: 2,
+        ..open_settings()
+    });
+    let ask = || get(&server, "/ice").send();
+    ask().credentials();
+    ask().credentials();
+    assert_limited(&ask());
+}
+
+#[test]
+fn what_cannot_be_read_uses_up_the_limit_of_the_address() {
     let server = serve(Settings {
         per_address_per_minute: 2,
         ..settings()
     });
-    let ask = || get(&server, "/ice").bearer(KEY).send();
-    ask().credentials();
-    ask().credentials();
+    let ask = || get(&server, "/ice?ttl=%").bearer(KEY).send();
+    ask().problem(400);
+    ask().problem(400);
     assert_limited(&ask());
-    assert_eq!(get(&server, "/healthz").send().status, 200);
-    assert_eq!(get(&server, "/readyz").send().status, 200);
 }
 
 #[test]
@@ -109,7 +161,7 @@ fn failed_authentications_use_up_the_address_sooner() {
 #[test]
 fn a_browser_may_read_that_it_is_limited() {
     let server = serve(Settings {
-        per_address_per_minute: 1,
+        per_key_per_minute: 1,
         ..settings()
     });
     let ask = || {
