@@ -174,35 +174,57 @@ fn serve_refuses_placeholders_open_relays_and_missing_files() {
     assert!(stderr(&output).contains("there is no such file"));
 }
 
-/// Serves `[listen]` with one of its ports taken.
+/// Serves `tables`, which name a port that is taken, and returns the one error.
 #[track_caller]
-fn assert_refuses_port(directory: &Directory, listen: &str, taken: &str) {
-    let file = directory.config(&format!("[listen]\n{listen}\n"));
+fn refused_port(directory: &Directory, tables: &str) -> String {
+    let file = directory.config(tables);
     let output = run(&["serve", "--config", text(&file)]);
-    assert_eq!(output.status.code(), Some(1), "{listen}");
+    assert_eq!(output.status.code(), Some(1), "{tables}");
     let log = stderr(&output);
     let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{log}");
-    assert!(errors[0].contains(taken), "{log}");
+    let (_, sentence) = errors[0].split_once("cannot listen").expect("a reason");
+    format!("cannot listen{sentence}")
 }
 
 #[test]
 fn a_port_in_use_is_one_sentence_and_exit_code_1() {
     let directory = Directory::new("in-use");
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-    let taken = udp.local_addr().expect("it is bound").to_string();
-    assert_refuses_port(
-        &directory,
-        &format!("udp = [\"{taken}\"]\ntcp = []"),
-        &taken,
-    );
+    let udp = udp.local_addr().map(|address| (udp, address));
+    let (_udp, udp) = udp.expect("it is bound");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let taken = tcp.local_addr().expect("it is bound").to_string();
-    assert_refuses_port(
-        &directory,
-        &format!("udp = []\ntcp = [\"{taken}\"]"),
-        &taken,
-    );
+    let tcp = tcp.local_addr().map(|address| (tcp, address));
+    let (_tcp, tcp) = tcp.expect("it is bound");
+    for (tables, protocol, taken, ss) in [
+        (
+            format!("[listen]\nudp = [\"{udp}\"]\ntcp = []\n"),
+            "UDP",
+            udp,
+            "-lnup",
+        ),
+        (
+            format!("[listen]\nudp = []\ntcp = [\"{tcp}\"]\n"),
+            "TCP",
+            tcp,
+            "-lntp",
+        ),
+        (
+            format!("[listen]\nudp = [\"127.0.0.5:0\"]\ntcp = []\n[api]\nlisten = [\"{tcp}\"]\n"),
+            "HTTP",
+            tcp,
+            "-lntp",
+        ),
+    ] {
+        let port = taken.port();
+        assert_eq!(
+            refused_port(&directory, &tables),
+            format!(
+                "cannot listen for {protocol} on {taken}: \
+                 another process has the port (`ss {ss} sport = :{port}` shows which)"
+            )
+        );
+    }
 }
 
 #[test]

@@ -141,17 +141,16 @@ impl Running {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
+    // The words are those of the relay's listeners: an operator sees one program.
     let why = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "another program uses it; stop that one, or choose another port".to_owned()
-        }
+        ErrorKind::AddrInUse => format!(
+            "another process has the port (`ss -lntp sport = :{}` shows which)",
+            address.port()
+        ),
         ErrorKind::AddrNotAvailable => {
-            "this host has no such address; choose one that it has".to_owned()
+            "this host has no such address (`ip address` lists them)".to_owned()
         }
-        ErrorKind::PermissionDenied => {
-            "a port below 1024 needs CAP_NET_BIND_SERVICE; grant it, or choose a higher port"
-                .to_owned()
-        }
+        ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".to_owned(),
         _ => error.to_string(),
     };
     StartError(format!("cannot listen for HTTP on {address}: {why}"))

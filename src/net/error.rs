@@ -21,22 +21,20 @@ impl StartError {
             ListenerTransport::Tls => ("TLS", "-lntp"),
         };
         let address = listener.address;
-        let help = match error.kind() {
+        let why = match error.kind() {
             io::ErrorKind::AddrInUse => format!(
-                "; another process has the port (`ss {ss} sport = :{}` shows which)",
+                "another process has the port (`ss {ss} sport = :{}` shows which)",
                 address.port()
             ),
             io::ErrorKind::AddrNotAvailable => {
-                "; this host has no such address (`ip address` lists them)".to_owned()
+                "this host has no such address (`ip address` lists them)".to_owned()
             }
             io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+                "ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
             }
-            _ => String::new(),
+            _ => error.to_string(),
         };
-        Self(format!(
-            "cannot listen for {protocol} on {address}: {error}{help}"
-        ))
+        Self(format!("cannot listen for {protocol} on {address}: {why}"))
     }
 
     pub(super) fn system(what: &str, error: &impl std::fmt::Display) -> Self {

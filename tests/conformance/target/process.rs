@@ -83,7 +83,7 @@ impl Process {
             return Ok(Some(process));
         };
         let log = process.log();
-        if log.contains("in use") {
+        if log.contains("another process has the port") {
             return Ok(None);
         }
         Err(format!(

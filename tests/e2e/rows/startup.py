@@ -84,7 +84,7 @@ class PortInUse:
             return Outcome(False, "the program did not end", done.output)
         messages = re.findall(r" ERROR (.*)", done.output)
         one_message = len(messages) == 1 and f"{ADDRESS}:{self.port}" in messages[0]
-        first = messages[0].split(";")[0] if messages else "no message"
+        first = messages[0].split(" (")[0] if messages else "no message"
         figures = f"exit code {done.code}, {first}"
         return Outcome(one_message and done.code == FAILED_TO_START, figures, done.output)
 
