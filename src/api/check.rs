@@ -1,6 +1,9 @@
 //! What must hold before the HTTP interface starts.
+//!
+//! The rules that the configuration reports with a place in the file are public, so that each is written
+//! once.
 
-use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Settings, StartError};
@@ -14,6 +17,25 @@ pub(super) fn check(settings: &Settings) -> Result<(), StartError> {
     problem.map_or(Ok(()), |problem| Err(StartError(problem)))
 }
 
+/// Whether others than this machine reach `address`, so that there must be keys or tokens.
+pub fn is_open_to_strangers(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+/// Whether there is a URI among `uris` that a credential is good for (RFC 7065).
+pub fn offers_relay(uris: &[String]) -> bool {
+    let is_relay = |uri: &String| matches!(scheme(uri).as_deref(), Some("turn" | "turns"));
+    uris.iter().any(is_relay)
+}
+
+/// Finds names that are there again, as (first, again).
+pub fn repeated(names: &[&str]) -> Vec<(usize, usize)> {
+    let first = |again: usize| names[..again].iter().position(|name| *name == names[again]);
+    (0..names.len())
+        .filter_map(|again| Some((first(again)?, again)))
+        .collect()
+}
+
 fn open_to_strangers(settings: &Settings) -> Option<String> {
     if !settings.keys.is_empty() || !settings.tokens.is_empty() {
         return None;
@@ -21,7 +43,7 @@ fn open_to_strangers(settings: &Settings) -> Option<String> {
     let address = settings
         .listen
         .iter()
-        .find(|a| !a.ip().to_canonical().is_loopback())?;
+        .find(|&&address| is_open_to_strangers(address))?;
     Some(format!(
         "the credentials endpoint would give credentials to anyone who reaches {address}: \
          add an API key or a token key, or listen on 127.0.0.1 or [::1]"
@@ -29,53 +51,57 @@ fn open_to_strangers(settings: &Settings) -> Option<String> {
 }
 
 fn unusable_names(settings: &Settings) -> Option<String> {
-    let mut seen = HashSet::new();
-    for key in &settings.keys {
-        if key.secret.expose().is_empty() {
+    let empty = settings
+        .keys
+        .iter()
+        .find(|key| key.secret.expose().is_empty());
+    if let Some(key) = empty {
+        return Some(format!(
+            "the API key `{}` is empty: give it a secret",
+            key.name
+        ));
+    }
+    let keys: Vec<_> = settings.keys.iter().map(|key| key.name.as_str()).collect();
+    let tokens: Vec<_> = settings
+        .tokens
+        .iter()
+        .map(|key| key.name.as_str())
+        .collect();
+    for (kind, names) in [("API", keys), ("token", tokens)] {
+        if let Some(&(first, _)) = repeated(&names).first() {
+            let name = names[first];
             return Some(format!(
-                "the API key `{}` is empty: give it a secret",
-                key.name
-            ));
-        }
-        if !seen.insert(&key.name) {
-            return Some(format!(
-                "two API keys have the name `{}`: rename one",
-                key.name
+                "two {kind} keys have the name `{name}`: rename one"
             ));
         }
     }
-    seen.clear();
-    let twice = settings.tokens.iter().find(|key| !seen.insert(&key.name))?;
-    Some(format!(
-        "two token keys have the name `{}`: rename one",
-        twice.name
-    ))
+    None
 }
 
 fn unusable_uris(settings: &Settings) -> Option<String> {
     settings.signing_secret.as_ref()?;
-    let scheme = |uri: &str| {
-        uri.split_once(':')
-            .map(|(scheme, _)| scheme.to_ascii_lowercase())
+    let is_known = |uri: &str| {
+        matches!(
+            scheme(uri).as_deref(),
+            Some("turn" | "turns" | "stun" | "stuns")
+        )
     };
-    let mut any_turn = false;
-    for uri in &settings.uris {
-        match scheme(uri).as_deref() {
-            Some("turn" | "turns") => any_turn = true,
-            Some("stun" | "stuns") => {}
-            _ => {
-                return Some(format!(
-                    "the credentials endpoint cannot hand out `{uri}`: \
-                     a URI begins with turn:, turns:, stun: or stuns:"
-                ));
-            }
-        }
+    if let Some(uri) = settings.uris.iter().find(|uri| !is_known(uri)) {
+        return Some(format!(
+            "the credentials endpoint cannot hand out `{uri}`: \
+             a URI begins with turn:, turns:, stun: or stuns:"
+        ));
     }
-    (!any_turn).then(|| {
+    (!offers_relay(&settings.uris)).then(|| {
         "the credentials endpoint has no TURN URI to hand out: \
          name one, such as turn:turn.example.org:3478?transport=udp"
             .to_owned()
     })
+}
+
+fn scheme(uri: &str) -> Option<String> {
+    uri.split_once(':')
+        .map(|(scheme, _)| scheme.to_ascii_lowercase())
 }
 
 fn unusable_bounds(settings: &Settings) -> Option<String> {
@@ -92,4 +118,38 @@ fn unusable_bounds(settings: &Settings) -> Option<String> {
         );
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_no_stranger_in_whatever_form() {
+        for (address, open) in [
+            ("127.0.0.1:1", false),
+            ("127.9.9.9:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("10.0.0.1:1", true),
+        ] {
+            let address: SocketAddr = address.parse().expect("an address");
+            assert_eq!(is_open_to_strangers(address), open, "{address}");
+        }
+    }
+
+    #[test]
+    fn each_repetition_names_the_first() {
+        assert_eq!(repeated(&["a", "b", "a", "c", "a"]), [(0, 2), (0, 4)]);
+        assert_eq!(repeated(&["a", "b"]), []);
+    }
+
+    #[test]
+    fn stun_is_no_relay() {
+        let offers = |uri: &str| offers_relay(&["stun:a".to_owned(), uri.to_owned()]);
+        assert!(offers("turn:a") && offers("TURNS:a"));
+        assert!(!offers("stuns:a") && !offers("turn") && !offers("https://turn:1"));
+    }
 }

@@ -19,6 +19,7 @@ mod problem;
 mod routes;
 mod server;
 mod token;
+mod token_key;
 mod turn_rest;
 
 use std::io::ErrorKind;
@@ -27,6 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Secret;
+pub use check::{is_open_to_strangers, offers_relay, repeated};
+pub use token_key::KeyError;
+
 use routes::Api;
 
 /// What the HTTP interface needs to know.

@@ -62,16 +62,16 @@ pub(super) fn token(
         return None;
     };
     let name = token_name(key, algorithm, reader)?;
-    let pem = |reader: &mut Reader| {
-        public_key_pem(raw.public_key_file.as_ref()?, algorithm.value, host, reader)
+    let public_key = |reader: &mut Reader, algorithm: fn(String) -> TokenAlgorithm| {
+        public_key(raw.public_key_file.as_ref()?, algorithm, host, reader)
     };
     let algorithm = match algorithm.value {
         Algorithm::Hs256 => {
             let source = source(&raw.secret, &raw.secret_file, &raw.secret_env)?;
             TokenAlgorithm::Hs256(source.read(Use::Hs256, host, reader)?)
         }
-        Algorithm::Rs256 => TokenAlgorithm::Rs256(pem(reader)?),
-        Algorithm::EdDsa => TokenAlgorithm::EdDsa(pem(reader)?),
+        Algorithm::Rs256 => public_key(reader, TokenAlgorithm::Rs256)?,
+        Algorithm::EdDsa => public_key(reader, TokenAlgorithm::EdDsa)?,
     };
     Some(TokenKey {
         name: name.value.0.clone(),
@@ -107,37 +107,30 @@ fn token_name<'k>(
     one_of(raw.name.as_ref(), key, wanted, keys, reader)
 }
 
-fn public_key_pem(
+fn public_key(
     path: &At<PathBuf>,
-    algorithm: Algorithm,
+    algorithm: fn(String) -> TokenAlgorithm,
     host: &Surroundings,
     reader: &mut Reader,
-) -> Option<String> {
+) -> Option<TokenAlgorithm> {
     let place = host.locate(&path.value);
-    let bytes = match read_file(&place) {
-        Ok(file) => file.bytes,
+    let problem = match read_file(&place) {
         Err(error) => {
             let wrong = format!("cannot read {}: {}", place.display(), why(&error));
-            reader.report(Problem::error(path.span.clone(), wrong));
-            return None;
-        }
-    };
-    let (parsed, kind) = match algorithm {
-        Algorithm::EdDsa => (jsonwebtoken::DecodingKey::from_ed_pem(&bytes), "Ed25519"),
-        Algorithm::Rs256 | Algorithm::Hs256 => {
-            (jsonwebtoken::DecodingKey::from_rsa_pem(&bytes), "RSA")
-        }
-    };
-    let is_private = bytes.windows(11).any(|window| window == b"PRIVATE KEY");
-    if is_private || parsed.is_err() {
-        let wrong = format!("{} holds no {kind} public key in PEM form", place.display());
-        reader.report(
             Problem::error(path.span.clone(), wrong)
-                .help("write one with: openssl pkey -in KEY -pubout -out PUBLIC"),
-        );
-        return None;
-    }
-    String::from_utf8(bytes.to_vec()).ok()
+        }
+        Ok(file) => {
+            // PEM is ASCII; what else stands around it, in any encoding, is comment.
+            let algorithm = algorithm(String::from_utf8_lossy(&file.bytes).into_owned());
+            let Err(error) = algorithm.check() else {
+                return Some(algorithm);
+            };
+            let wrong = format!("{} cannot be used: {error}", place.display());
+            Problem::error(path.span.clone(), wrong).help(error.remedy())
+        }
+    };
+    reader.report(problem);
+    None
 }
 
 const SECRET_KEYS: &str = "secret, secret_file, secret_env";

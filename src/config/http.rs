@@ -7,9 +7,9 @@ use super::problem::Problem;
 use super::raw;
 use super::relay::is_private;
 use super::surroundings::Surroundings;
-use super::text::Name;
+use super::uri::IceUri;
 use super::value::{At, Reader};
-use crate::api::Settings;
+use crate::api::{Settings, is_open_to_strangers, offers_relay, repeated};
 use crate::auth;
 use crate::net::{Listener, ListenerTransport, RelayAddress};
 
@@ -91,26 +91,22 @@ fn report_lifetimes(api: &raw::Api, reader: &mut Reader) {
 /// Without keys anyone who reaches the interface gets a credential: on loopback alone.
 fn report_open(table: &At<raw::Api>, reader: &mut Reader) {
     let api = &table.value;
+    if api.listen.value.is_empty() && !reader.is_flawed(&table.span) {
+        reader.report(
+            Problem::error(api.listen.span.clone(), "[api] listens nowhere")
+                .help("add an address, or remove [api]"),
+        );
+    }
     if !api.keys.value.is_empty() || !api.tokens.value.is_empty() {
         return;
     }
-    for at in api
-        .listen
-        .value
-        .iter()
-        .filter(|at| !at.value.ip().is_loopback())
-    {
+    let listen = api.listen.value.iter();
+    for at in listen.filter(|at| is_open_to_strangers(at.value)) {
         let wrong = format!("{} would issue credentials to anyone", at.value);
         reader.report(
             Problem::error(at.span.clone(), wrong)
                 .label("beyond loopback, without [[api.keys]] or [[api.tokens]]")
                 .help("add [[api.keys]], or listen on 127.0.0.1 behind a web server that authenticates"),
-        );
-    }
-    if api.listen.value.is_empty() && !reader.is_flawed(&table.span) {
-        reader.report(
-            Problem::error(api.listen.span.clone(), "[api] listens nowhere")
-                .help("add an address, or remove [api]"),
         );
     }
 }
@@ -129,28 +125,45 @@ fn report_names(api: &raw::Api, reader: &mut Reader) {
         .filter_map(|key| key.value.name.as_ref())
         .collect();
     for names in [keys, tokens] {
-        for (index, name) in names.iter().enumerate() {
-            let same = |first: &&&At<Name>| first.value.0 == name.value.0;
-            if let Some(first) = names[..index].iter().find(same) {
-                let wrong = format!("the name `{}` is there twice", name.value.0);
-                reader.report(
-                    Problem::error(name.span.clone(), wrong)
-                        .also(first.span.clone(), "first here")
-                        .help("give each its own, so that logs tell them apart"),
-                );
-            }
+        let texts: Vec<_> = names.iter().map(|name| name.value.0.as_str()).collect();
+        for (first, again) in repeated(&texts) {
+            let wrong = format!("the name `{}` is there twice", texts[again]);
+            reader.report(
+                Problem::error(names[again].span.clone(), wrong)
+                    .also(names[first].span.clone(), "first here")
+                    .help("give each its own, so that logs tell them apart"),
+            );
         }
     }
 }
 
 fn uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<String> {
-    let Some(uris) = &api.value.uris else {
-        return derived_uris(api, served, reader);
+    let uris = match &api.value.uris {
+        Some(written) => written_uris(written, reader),
+        None => derived_uris(api, served, reader),
     };
-    if uris.value.is_empty() && !reader.is_flawed(&api.span) {
-        let problem = Problem::error(uris.span.clone(), "there is no URI to hand out");
-        reader.report(problem.help("add one, or remove `uris` to derive them from the listeners"));
+    let signs = !served.auth.shared_secrets.is_empty();
+    let may_be_misspelt = reader.is_flawed(&api.span);
+    match &api.value.uris {
+        Some(written) if uris.is_empty() && !may_be_misspelt => reader.report(
+            Problem::error(written.span.clone(), "there is no URI to hand out")
+                .help("add one, or remove `uris` to derive them from the listeners"),
+        ),
+        Some(written) if signs && !may_be_misspelt && !offers_relay(&uris) => reader.report(
+            Problem::error(written.span.clone(), "there is no TURN URI to hand out")
+                .help("add one such as \"turn:turn.example.org:3478?transport=udp\""),
+        ),
+        // Without an address to relay from there is no public one either: one problem, not two.
+        None if signs && !served.relays.is_empty() && !offers_relay(&uris) => reader.report(
+            Problem::error(api.span.clone(), "no listener's public address is known")
+                .help("set `uris` in [api] to what clients shall use, such as \"turn:turn.example.org:3478?transport=udp\""),
+        ),
+        _ => {}
     }
+    uris
+}
+
+fn written_uris(uris: &At<Vec<At<IceUri>>>, reader: &mut Reader) -> Vec<String> {
     for at in uris.value.iter().filter(|at| at.value.port == Some(53)) {
         reader.report(
             Problem::warning(at.span.clone(), "browsers refuse port 53")

@@ -6,6 +6,7 @@ use super::problem::{Problem, Span};
 use super::surroundings::{ReadFile, Surroundings, read_file, variable, why};
 use super::text::SecretText;
 use super::value::{At, Reader};
+use crate::api::TokenAlgorithm;
 use crate::auth::Secret;
 
 /// Where a secret comes from.
@@ -22,7 +23,7 @@ pub(super) enum Use {
     Machine,
     /// A user's password, which may be one that clients already have.
     Password,
-    /// The key of HS256 (RFC 7518 §3.2: as long as the hash).
+    /// The key of HS256, which has a length of its own.
     Hs256,
 }
 
@@ -30,8 +31,7 @@ impl Use {
     fn recommended(self) -> usize {
         match self {
             Use::Machine => 16,
-            Use::Password => MIN_LENGTH,
-            Use::Hs256 => 32,
+            Use::Password | Use::Hs256 => MIN_LENGTH,
         }
     }
 
@@ -138,6 +138,11 @@ pub(super) fn weakness(secret: &[u8], purpose: Use, span: Option<Span>) -> Optio
     if is_placeholder(secret) {
         let wrong = format!("this {noun} is a placeholder that anyone can guess");
         return Some(Problem::error(span, wrong).help(REMEDY));
+    }
+    if purpose == Use::Hs256
+        && let Err(error) = TokenAlgorithm::Hs256(Secret::new(secret)).check()
+    {
+        return Some(Problem::error(span, error.to_string()).help(error.remedy()));
     }
     if length < MIN_LENGTH {
         let wrong =
@@ -250,7 +255,8 @@ mod tests {
         assert_eq!(verdict("q7Jv0aXz", Use::Machine), Some(false));
         assert_eq!(verdict("q7Jv0aXz", Use::Password), None);
         assert_eq!(verdict("q7Jv0aXzq7Jv0aXz", Use::Machine), None);
-        assert_eq!(verdict("q7Jv0aXzq7Jv0aXz", Use::Hs256), Some(false));
+        assert_eq!(verdict(&"q7Jv0aXz".repeat(4)[1..], Use::Hs256), Some(true));
+        assert_eq!(verdict(&"q7Jv0aXz".repeat(4), Use::Hs256), None);
         assert_eq!(verdict("q7Jv0aXzq7Jv0aXz ", Use::Machine), Some(false));
     }
 

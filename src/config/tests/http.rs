@@ -63,6 +63,40 @@ fn mistakes_are_refused() {
             "[[api.tokens]]\nname = \"a\"\nalgorithm = \"EdDSA\"\npublic_key_file = \"x\"\n",
             "cannot read /nonexistent/x",
         ),
+        (
+            "[[api.keys]]\nname = \"a\"\nsecret_env = \"HELD\"\n[[api.keys]]\nname = \"a\"\nsecret_env = \"HELD\"\n",
+            "the name `a` is there twice",
+        ),
+        (
+            "[[api.tokens]]\nname = \"a\"\nalgorithm = \"HS256\"\nsecret_env = \"HELD\"\n",
+            "the secret has 16 bytes, and HS256 takes 32 or more",
+        ),
+        (
+            "[api]\nlisten = []\n[[api.keys]]\nname = \"a\"\nsecret_env = \"HELD\"\n",
+            "[api] listens nowhere",
+        ),
+        (
+            "[api]\nuris = [\"stun:stun.example.org\"]\n",
+            "there is no TURN URI to hand out",
+        ),
+        (
+            "[listen]\nudp = [\"[::]:3478\"]\ntcp = []\n[relay]\naddresses = [\"203.0.113.5\"]\n[api]\n",
+            "no listener's public address is known",
+        ),
+        (
+            "[api]\nuris = [\"https://a\"]\n",
+            "none of stun, stuns, turn",
+        ),
+        ("[api]\nttl = \"0s\"\n", "0s is not within"),
+        ("[api]\nmax_ttl = \"0s\"\n", "0s is not within"),
+        (
+            "[api]\nrequests_per_key_per_minute = 0\n",
+            "0 is not within",
+        ),
+        (
+            "[api]\nrequests_per_address_per_minute = 0\n",
+            "0 is not within",
+        ),
     ] {
         assert_refused(text, says);
     }
@@ -74,12 +108,28 @@ fn a_public_key_has_to_fit_its_algorithm() {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     directory.write("public.pem", &key.public_key_pem(), 0o644);
     directory.write("private.pem", &key.serialize_pem(), 0o600);
+    directory.write("short.pem", RSA_1024, 0o644);
     let token = |algorithm: &str, file: &str| {
         directory.check(&format!("{AUTH}[api]\n[[api.tokens]]\nname = \"a\"\nalgorithm = \"{algorithm}\"\npublic_key_file = \"{file}\"\n"))
     };
     assert!(token("EdDSA", "public.pem").is_ok());
-    for (algorithm, file) in [("RS256", "public.pem"), ("EdDSA", "private.pem")] {
+    let kind = "public key in PEM form";
+    for (algorithm, file, says) in [
+        ("RS256", "public.pem", kind),
+        ("EdDSA", "private.pem", kind),
+        ("EdDSA", "short.pem", kind),
+        ("RS256", "short.pem", "the RSA key has 1024 bits"),
+    ] {
         let report = token(algorithm, file).err().unwrap().to_string();
-        assert!(report.contains("public key in PEM form"), "{report}");
+        assert!(report.contains(says), "{report}");
+        assert!(report.contains("--> uturn.toml:"), "{report}");
     }
 }
+
+const RSA_1024: &str = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDSWCnoNqLMA4mthjJUr7l5KXeF
+Mq4wRa1gi7L9xgGkzazxkekwgE6ApRsDNg1cH8GirmZ7sRVPXWC0CXkoG4lTWG9c
+D/cxjxCF7E5hvl/w2h70YikCXmqTTXb8imgCb6lFM8QwZKpAx7Ksp3VxXEsXgvt0
+jZNQQPjUKj81A5jwkwIDAQAB
+-----END PUBLIC KEY-----
+";
