@@ -3,7 +3,8 @@
 //! The rules that the configuration reports with a place in the file are public, so that each is written
 //! once.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Settings, StartError};
@@ -11,6 +12,8 @@ use super::{Settings, StartError};
 /// Refuses settings that would be unsafe, or that could not answer anyone.
 pub(super) fn check(settings: &Settings) -> Result<(), StartError> {
     let problem = open_to_strangers(settings)
+        .or_else(|| open_behind_proxies(settings))
+        .or_else(|| trusting_everyone(settings))
         .or_else(|| unusable_names(settings))
         .or_else(|| unusable_uris(settings))
         .or_else(|| unusable_bounds(settings));
@@ -20,6 +23,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), StartError> {
 /// Whether others than this machine reach `address`, so that there must be keys or tokens.
 pub fn is_open_to_strangers(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
+}
+
+/// Whether `range` is a whole family of addresses, so that anyone could claim to be anyone.
+pub fn is_everyone(range: &RangeInclusive<IpAddr>) -> bool {
+    let last = match range.end().to_canonical() {
+        IpAddr::V4(v4) => v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.to_bits() == u128::MAX,
+    };
+    range.start().to_canonical().is_unspecified() && last
 }
 
 /// Whether there is a URI among `uris` that a credential is good for (RFC 7065).
@@ -47,6 +59,27 @@ fn open_to_strangers(settings: &Settings) -> Option<String> {
     Some(format!(
         "the credentials endpoint would give credentials to anyone who reaches {address}: \
          add an API key or a token key, or listen on 127.0.0.1 or [::1]"
+    ))
+}
+
+/// Whoever a proxy lets through looks like this machine, and the Host header that it passes on may be public.
+fn open_behind_proxies(settings: &Settings) -> Option<String> {
+    let is_open = settings.keys.is_empty() && settings.tokens.is_empty();
+    (is_open && !settings.trusted_proxies.is_empty()).then(|| {
+        "the credentials endpoint would give credentials to anyone whom its trusted proxies let through: \
+         add an API key or a token key, or trust no proxy"
+            .to_owned()
+    })
+}
+
+fn trusting_everyone(settings: &Settings) -> Option<String> {
+    let mut ranges = settings.trusted_proxies.iter();
+    let range = ranges.find(|range| is_everyone(range))?;
+    Some(format!(
+        "the credentials endpoint would trust every address from {} to {} as a proxy: \
+         name the proxies alone",
+        range.start(),
+        range.end()
     ))
 }
 
@@ -137,6 +170,21 @@ mod tests {
         ] {
             let address: SocketAddr = address.parse().expect("an address");
             assert_eq!(is_open_to_strangers(address), open, "{address}");
+        }
+    }
+
+    #[test]
+    fn everyone_is_a_whole_family() {
+        for (first, last, everyone) in [
+            ("0.0.0.0", "255.255.255.255", true),
+            ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true),
+            ("::ffff:0.0.0.0", "::ffff:255.255.255.255", true),
+            ("10.0.0.0", "10.255.255.255", false),
+            ("0.0.0.0", "0.255.255.255", false),
+            ("::", "::", false),
+        ] {
+            let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+            assert_eq!(is_everyone(&(ip(first)..=ip(last))), everyone, "{first}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! From a request to a credential: the steps that `/` and `/ice` share.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Request;
@@ -8,6 +7,7 @@ use axum::extract::Request;
 use super::caller::Caller;
 use super::parameters::{Parameters, UserId};
 use super::problem::{Kind, Problem};
+use super::proxies::Client;
 use super::{Api, Settings};
 use crate::auth::{Secret, UnixTime, mint};
 
@@ -63,30 +63,25 @@ impl Issuer {
 impl Api {
     /// Reads the request, finds out who sent it, and counts it: against an API key that it proves, else
     /// against its address.
-    pub(super) async fn read(
-        &self,
-        client: SocketAddr,
-        request: Request,
-    ) -> Result<Asked, Problem> {
+    pub(super) async fn read(&self, client: Client, request: Request) -> Result<Asked, Problem> {
         let limits = &self.limits;
-        let address = client.ip();
         // Before anything that costs time: reading a body, verifying a signature.
-        limits.check_address(address)?;
+        limits.check_address(client)?;
         let headers = request.headers().clone();
         let parameters = Parameters::read(request)
             .await
-            .inspect_err(|_| limits.charge_address(address))?;
+            .inspect_err(|_| limits.charge_address(client))?;
         // Again: others at this address may have been answered while the body arrived.
-        limits.check_address(address)?;
+        limits.check_address(client)?;
         let now = unix_now();
         let caller = self
             .callers
             .identify(&headers, parameters.key(), now)
-            .inspect_err(|_| limits.penalise_address(address))?;
+            .inspect_err(|_| limits.penalise_address(client))?;
         match caller {
             // One backend asks for all of its users: its limit is that of its key.
             Caller::Key(_) => {}
-            Caller::Token { .. } | Caller::Anyone => limits.charge_address(address),
+            Caller::Token { .. } | Caller::Anyone => limits.charge_address(client),
         }
         limits.admit_caller(&caller).inspect_err(|_| {
             tracing::warn!(
@@ -183,6 +178,7 @@ mod tests {
     fn api() -> Api {
         let settings = Settings {
             listen: Vec::new(),
+            trusted_proxies: Vec::new(),
             keys: vec![ApiKey {
                 name: "web".to_owned(),
                 secret: Secret::new("the api key"),
@@ -210,7 +206,7 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        let client = SocketAddr::from(([192, 0, 2, 1], 50000));
+        let client = Client([192, 0, 2, 1].into());
         let request = Request::get(uri).body(Body::empty()).expect("a request");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

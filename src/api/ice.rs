@@ -1,7 +1,6 @@
 //! `/ice`: an RTCConfiguration that a page hands to `new RTCPeerConnection(…)` as it is
 //! (W3C WebRTC §4.2.1).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -13,11 +12,12 @@ use serde::Serialize;
 use super::Api;
 use super::credentials::{Issued, Issuer};
 use super::parameters::IceTransportPolicy;
+use super::proxies::Client;
 
 /// Answers `GET` and `POST /ice`.
 pub(super) async fn answer(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
 ) -> impl IntoResponse {
     let answer = async {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
+use super::proxies::Client;
 
 /// The limits on asking for credentials.
 pub(super) struct Limits {
@@ -27,9 +28,9 @@ impl Limits {
     }
 
     /// Says when `client` may come back if it has used up its requests; counts nothing.
-    pub(super) fn check_address(&self, client: IpAddr) -> Result<(), Problem> {
+    pub(super) fn check_address(&self, client: Client) -> Result<(), Problem> {
         self.addresses
-            .check(&block_of(client), Instant::now())
+            .check(&block_of(client.0), Instant::now())
             .map_err(|wait| {
                 Problem::rate_limited(
                     "Too many requests came from this address; wait for as many seconds as Retry-After says.",
@@ -39,14 +40,15 @@ impl Limits {
     }
 
     /// Counts a request from `client`.
-    pub(super) fn charge_address(&self, client: IpAddr) {
-        self.addresses.charge(&block_of(client), 1, Instant::now());
+    pub(super) fn charge_address(&self, client: Client) {
+        self.addresses
+            .charge(&block_of(client.0), 1, Instant::now());
     }
 
     /// Counts a request from `client` that proved to be from nobody.
-    pub(super) fn penalise_address(&self, client: IpAddr) {
+    pub(super) fn penalise_address(&self, client: Client) {
         self.addresses
-            .charge(&block_of(client), FAILURE_COST, Instant::now());
+            .charge(&block_of(client.0), FAILURE_COST, Instant::now());
     }
 
     /// Counts a request by an authenticated caller, or says when it may come back.

@@ -1,8 +1,8 @@
 //! The HTTP interface: issues credentials, answers health checks.
 //!
 //! It knows the secret that signs, and nothing of the relay: a credential is good because of what it
-//! says, not because anyone remembers it. A request passes `origin` (browsers), `limits`, `parameters`,
-//! `caller` (who may ask) and `credentials`, in that order; `turn_rest` and `ice` put the result into
+//! says, not because anyone remembers it. A request passes `proxies` (from which address), `origin`
+//! (browsers), `limits`, `parameters`, `caller` (who may ask) and `credentials`, in that order; `turn_rest` and `ice` put the result into
 //! their shapes, and `problem` every refusal into one. Start at [`start`].
 //!
 //! There is no TLS here: on anything but loopback it belongs behind a proxy that speaks HTTPS.
@@ -16,6 +16,7 @@ mod limits;
 mod origin;
 mod parameters;
 mod problem;
+mod proxies;
 mod routes;
 mod server;
 mod token;
@@ -23,14 +24,16 @@ mod token_key;
 mod turn_rest;
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Secret;
-pub use check::{is_open_to_strangers, offers_relay, repeated};
+pub use check::{is_everyone, is_open_to_strangers, offers_relay, repeated};
 pub use token_key::KeyError;
 
+use proxies::Proxies;
 use routes::Api;
 
 /// What the HTTP interface needs to know.
@@ -38,6 +41,9 @@ use routes::Api;
 pub struct Settings {
     /// Addresses to listen on. Loopback only unless `keys` or `tokens` restrict who may ask.
     pub listen: Vec<SocketAddr>,
+    /// Proxies whose X-Forwarded-For or Forwarded header (RFC 7239) says who the client is; each range has
+    /// one family. Only with `keys` or `tokens`.
+    pub trusted_proxies: Vec<RangeInclusive<IpAddr>>,
     /// API keys that may ask for credentials.
     pub keys: Vec<ApiKey>,
     /// Keys that verify tokens which a web app signs for its browsers.
@@ -125,7 +131,8 @@ pub fn start(
         .map(TcpListener::local_addr)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| cannot_serve(&error))?;
-    let server = server::spawn(listeners, routes::router(api), server::BOUNDS)
+    let proxies = Proxies::new(&settings.trusted_proxies);
+    let server = server::spawn(listeners, routes::router(api), proxies, server::BOUNDS)
         .map_err(|error| cannot_serve(&error))?;
     Ok(Running { addresses, server })
 }

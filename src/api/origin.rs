@@ -3,7 +3,7 @@
 //! An origin says which page a browser shows, nothing more: anyone else can claim it. So it restricts
 //! browsers, and never stands in for a key or token.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::problem::{Kind, Problem};
+use super::proxies::Client;
 
 /// Which browsers may ask.
 pub(super) struct Browsers {
@@ -33,7 +34,7 @@ pub(super) struct Browsers {
 /// Middleware around every route: refuses, answers preflights, and marks what goes back.
 pub(super) async fn guard(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -49,9 +50,9 @@ pub(super) async fn guard(
         }
         Err(problem) => {
             // Counted, so that a flood of these neither fills the log nor goes on unlimited.
-            let problem = match api.limits.check_address(client.ip()) {
+            let problem = match api.limits.check_address(client) {
                 Ok(()) => {
-                    api.limits.charge_address(client.ip());
+                    api.limits.charge_address(client);
                     problem
                 }
                 Err(limited) => limited,

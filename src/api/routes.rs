@@ -1,6 +1,5 @@
 //! Paths to handlers, and what every handler shares.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +13,7 @@ use super::limits::Limits;
 use super::origin::{self, Browsers};
 use super::parameters::MAX_BODY;
 use super::problem::{Kind, Problem};
+use super::proxies::Client;
 use super::{Settings, StartError, health, ice, turn_rest};
 
 /// What every handler shares.
@@ -69,7 +69,7 @@ impl Api {
     }
 
     /// Logs a refusal on its way out. What a client can cause without limit stays at DEBUG.
-    pub(super) fn refuse(&self, client: SocketAddr, problem: Problem) -> Problem {
+    pub(super) fn refuse(&self, Client(client): Client, problem: Problem) -> Problem {
         let reason = problem.detail();
         match problem.kind() {
             Kind::RateLimited => tracing::debug!(%client, reason, "HTTP request refused"),

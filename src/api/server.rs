@@ -24,13 +24,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::limits::{AddressBlock, block_of};
+use super::proxies::Proxies;
 
 /// What connections may take.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// Connections at once; more wait in the kernel's queue.
     pub(super) connections: u32,
-    /// Connections at once from one address (IPv6: one /64); more are closed.
+    /// Connections at once from one address (IPv6: one /64) but for trusted proxies; more are closed.
     pub(super) per_address: u32,
     /// How long a request's header may take to arrive, and how long a connection may idle.
     pub(super) header: Duration,
@@ -72,6 +73,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) fn spawn(
     listeners: Vec<TcpListener>,
     router: Router,
+    proxies: Proxies,
     bounds: Bounds,
 ) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -85,6 +87,7 @@ pub(super) fn spawn(
     let (stop, stopped) = watch::channel(false);
     let server = Arc::new(Server {
         router,
+        proxies,
         bounds,
         slots: Arc::new(Semaphore::new(bounds.connections as usize)),
         addresses: Arc::default(),
@@ -112,6 +115,7 @@ impl Drop for Handle {
 
 struct Server {
     router: Router,
+    proxies: Proxies,
     bounds: Bounds,
     slots: Arc<Semaphore>,
     addresses: Arc<Addresses>,
@@ -155,10 +159,12 @@ impl Server {
                     continue;
                 }
             };
-            let Some(place) = self.addresses.enter(client.ip(), self.bounds.per_address) else {
+            let place = self.addresses.enter(client.ip(), self.bounds.per_address);
+            // Behind a proxy stand many clients.
+            if place.is_none() && !self.proxies.trusts(client.ip()) {
                 tracing::debug!(%client, "an address has too many HTTP connections");
                 continue;
-            };
+            }
             let server = self.clone();
             tokio::spawn(async move {
                 let _held = (slot, place);
@@ -167,11 +173,12 @@ impl Server {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, client: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         // Answers are single small writes: waiting to fill a segment only delays them.
         let _ = stream.set_nodelay(true);
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let client = self.proxies.client(peer.ip(), request.headers());
             request.extensions_mut().insert(client);
             router.call(request)
         });
@@ -185,7 +192,7 @@ impl Server {
         tokio::select! {
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
-                    tracing::debug!(%client, %error, "an HTTP connection failed");
+                    tracing::debug!(%peer, %error, "an HTTP connection failed");
                 }
                 return;
             }
@@ -265,11 +272,15 @@ mod tests {
 
     /// On an address that no other test binds, so that none of them takes a port that is free again.
     fn serve(bounds: Bounds) -> (Handle, SocketAddr) {
+        serve_behind(Proxies::default(), bounds)
+    }
+
+    fn serve_behind(proxies: Proxies, bounds: Bounds) -> (Handle, SocketAddr) {
         let listener = bind("127.0.0.4:0".parse().expect("an address")).expect("binds");
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/", get(async || "hello"));
         (
-            spawn(vec![listener], router, bounds).expect("starts"),
+            spawn(vec![listener], router, proxies, bounds).expect("starts"),
             address,
         )
     }
@@ -350,6 +361,21 @@ mod tests {
             read_answer(stream);
         }
         assert!(is_closed(&mut connect(address)));
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_as_many_connections_as_it_needs() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let bounds = Bounds {
+            per_address: 1,
+            ..BOUNDS
+        };
+        let (_server, address) = serve_behind(Proxies::new(&[loopback..=loopback]), bounds);
+        let mut streams = [(); 3].map(|()| connect(address));
+        for stream in &mut streams {
+            stream.write_all(REQUEST).expect("writes");
+            read_answer(stream);
+        }
     }
 
     #[test]

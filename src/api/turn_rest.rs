@@ -1,6 +1,5 @@
 //! `/`: credentials in the shape of draft-uberti-behave-turn-rest-00 §2.2.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -10,11 +9,12 @@ use axum::{Extension, Json};
 use serde::Serialize;
 
 use super::Api;
+use super::proxies::Client;
 
 /// Answers `GET` and `POST /`.
 pub(super) async fn answer(
     State(api): State<Arc<Api>>,
-    Extension(client): Extension<SocketAddr>,
+    Extension(client): Extension<Client>,
     request: Request,
 ) -> impl IntoResponse {
     let answer = async {

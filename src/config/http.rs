@@ -1,6 +1,7 @@
 //! `[api]`: the HTTP interface.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use super::api_keys;
 use super::problem::Problem;
@@ -9,7 +10,7 @@ use super::relay::is_private;
 use super::surroundings::Surroundings;
 use super::uri::IceUri;
 use super::value::{At, Reader};
-use crate::api::{Settings, is_open_to_strangers, offers_relay, repeated};
+use crate::api::{Settings, is_everyone, is_open_to_strangers, offers_relay, repeated};
 use crate::auth;
 use crate::net::{Listener, ListenerTransport, RelayAddress};
 
@@ -43,6 +44,7 @@ pub(super) fn check(
     let token = |reader: &mut Reader, key| api_keys::token(key, host, reader);
     Settings {
         listen: raw.listen.value.iter().map(|at| at.value).collect(),
+        trusted_proxies: trusted_proxies(raw, reader),
         keys: collect(&raw.keys, reader, api_key),
         tokens: collect(&raw.tokens, reader, token),
         origins: raw
@@ -109,6 +111,28 @@ fn report_open(table: &At<raw::Api>, reader: &mut Reader) {
                 .help("add [[api.keys]], or listen on 127.0.0.1 behind a web server that authenticates"),
         );
     }
+}
+
+fn trusted_proxies(api: &raw::Api, reader: &mut Reader) -> Vec<RangeInclusive<IpAddr>> {
+    let proxies = &api.trusted_proxies;
+    let is_open = api.keys.value.is_empty() && api.tokens.value.is_empty();
+    if is_open && !proxies.value.is_empty() {
+        let wrong = "anyone whom these proxies let through would get credentials";
+        reader.report(
+            Problem::error(proxies.span.clone(), wrong)
+                .label("without [[api.keys]] or [[api.tokens]]")
+                .help("add [[api.keys]], or remove `trusted_proxies`"),
+        );
+    }
+    let ranges = proxies.value.iter().map(|at| at.with(at.value.addresses()));
+    let ranges: Vec<_> = ranges.collect();
+    for at in ranges.iter().filter(|at| is_everyone(&at.value)) {
+        reader.report(
+            Problem::error(at.span.clone(), "this trusts everyone to say who they are")
+                .help("name the addresses of your own web servers alone"),
+        );
+    }
+    ranges.into_iter().map(|at| at.value).collect()
 }
 
 fn report_names(api: &raw::Api, reader: &mut Reader) {

@@ -113,6 +113,7 @@ sections! {
     /// The HTTP interface.
     struct Api {
         listen: Vec<At<SocketAddr>> = r#"["127.0.0.1:3480"]"#,
+        trusted_proxies: Vec<At<PeerRange>> = "[]",
         uris: Vec<At<IceUri>>,
         ttl: Period<60, { 365 * DAY }> = r#""24h""#,
         max_ttl: Period<60, { 365 * DAY }> = r#""48h""#,

@@ -4,6 +4,7 @@ mod browsers;
 mod callers;
 mod client;
 mod limits;
+mod proxies;
 mod routes;
 mod starting;
 mod tokens;
@@ -28,6 +29,7 @@ fn settings() -> Settings {
 fn open_settings() -> Settings {
     Settings {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        trusted_proxies: Vec::new(),
         keys: Vec::new(),
         tokens: Vec::new(),
         origins: vec![ORIGIN.to_owned()],

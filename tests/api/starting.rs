@@ -61,6 +61,29 @@ fn without_keys_only_loopback_is_listened_on() {
 }
 
 #[test]
+fn without_keys_no_proxy_is_trusted() {
+    let proxy = address("127.0.0.1:0").ip();
+    let error = error(Settings {
+        trusted_proxies: vec![proxy..=proxy],
+        ..open_settings()
+    });
+    assert!(
+        error.contains("trusted proxies") && error.contains("API key"),
+        "{error}"
+    );
+}
+
+#[test]
+fn everyone_is_no_proxy() {
+    let [first, last] = ["0.0.0.0:0", "255.255.255.255:0"].map(|text| address(text).ip());
+    let error = error(Settings {
+        trusted_proxies: vec![first..=last],
+        ..settings()
+    });
+    assert!(error.contains("0.0.0.0 to 255.255.255.255"), "{error}");
+}
+
+#[test]
 fn both_families_share_a_port() {
     let first = serve(Settings {
         listen: vec![address("0.0.0.0:0")],

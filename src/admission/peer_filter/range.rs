@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -21,6 +22,11 @@ impl PeerRange {
         let Span { first, last, .. } = self.span;
         // Families would compare, too: every IPv4 address is less than every IPv6 one.
         first.is_ipv4() == ip.is_ipv4() && (first..=last).contains(&ip)
+    }
+
+    /// The first and the last address.
+    pub fn addresses(&self) -> RangeInclusive<IpAddr> {
+        self.span.first..=self.span.last
     }
 
     pub(super) fn span(&self) -> Span {

@@ -30,6 +30,28 @@ fn beyond_loopback_it_needs_keys() {
 }
 
 #[test]
+fn trusted_proxies_are_addresses_networks_and_ranges() {
+    let loaded = accepted(
+        "[api]\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\", \"2001:db8::1-2001:db8::9\"]\n[[api.keys]]\nname = \"a\"\nsecret_env = \"HELD\"\n",
+    );
+    let proxies = loaded
+        .checked
+        .api
+        .expect("there is an [api]")
+        .trusted_proxies;
+    let proxies: Vec<_> = proxies
+        .iter()
+        .map(|range| format!("{}-{}", range.start(), range.end()))
+        .collect();
+    let expected = [
+        "127.0.0.1-127.0.0.1",
+        "10.0.0.0-10.255.255.255",
+        "2001:db8::1-2001:db8::9",
+    ];
+    assert_eq!(proxies, expected);
+}
+
+#[test]
 fn mistakes_are_refused() {
     for (text, says) in [
         ("[api]\nttl = \"72h\"\n", "`ttl` is longer than `max_ttl`"),
@@ -86,6 +108,18 @@ fn mistakes_are_refused() {
         (
             "[api]\nuris = [\"https://a\"]\n",
             "none of stun, stuns, turn",
+        ),
+        (
+            "[api]\ntrusted_proxies = [\"127.0.0.1\"]\n",
+            "anyone whom these proxies let through would get credentials",
+        ),
+        (
+            "[api]\ntrusted_proxies = [\"::/0\"]\n[[api.keys]]\nname = \"a\"\nsecret_env = \"HELD\"\n",
+            "this trusts everyone",
+        ),
+        (
+            "[api]\ntrusted_proxies = [\"10.0.0.1/8\"]\n",
+            "help: write `10.0.0.0/8` for the network",
         ),
         ("[api]\nttl = \"0s\"\n", "0s is not within"),
         ("[api]\nmax_ttl = \"0s\"\n", "0s is not within"),
