@@ -131,17 +131,18 @@ fn read_document(table: Spanned<DeTable<'_>>, reader: &mut Reader) -> Option<At<
 fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let auth = &document.auth.value;
     let shared = auth.shared_secrets.value.iter().map(|at| &at.span);
-    let users = auth
-        .users
-        .value
-        .iter()
-        .filter_map(|user| user.value.password.as_ref());
-    let keys = document
-        .api
-        .iter()
-        .flat_map(|api| api.value.keys.value.iter());
+    let users = auth.users.value.iter();
+    // Whoever has the HA1 of a user can authenticate as that user.
+    let ha1s = users.clone().filter_map(|user| user.value.ha1.as_ref());
+    let users = users.filter_map(|user| user.value.password.as_ref());
+    let api = document.api.iter();
+    let keys = api.clone().flat_map(|api| api.value.keys.value.iter());
     let keys = keys.filter_map(|key| key.value.secret.as_ref());
-    let mut spans = shared.chain(users.chain(keys).map(|at| &at.span));
+    let tokens = api.flat_map(|api| api.value.tokens.value.iter());
+    let tokens = tokens.filter_map(|token| token.value.secret.as_ref());
+    let written = users.chain(keys).chain(tokens).map(|at| &at.span);
+    let ha1s = ha1s.map(|at| &at.span);
+    let mut spans = shared.chain(written).chain(ha1s);
     if let Some(span) = spans.next() {
         reader.report(
             Problem::warning(

@@ -119,13 +119,34 @@ fn credentials_of_the_service_manager_come_before_files() {
 
 #[test]
 fn secrets_in_a_file_that_everybody_can_read_are_warned_about() {
-    let loaded = from_text("uturn.toml".into(), AUTH, &host(), true).unwrap();
-    assert!(
-        loaded
-            .warnings
-            .to_string()
-            .contains("every user of this host"),
-        "{}",
-        loaded.warnings
+    const USER: &str = "[[auth.users]]\nname = \"a\"\n";
+    const SECRET: &str = "secret = \"q7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXz\"\n";
+    let ha1 = format!(
+        "[auth]\nrealm = \"x\"\n{USER}ha1 = \"{}\"\n",
+        "0".repeat(32)
     );
+    let key = format!("{AUTH_ENV}[[api.keys]]\nname = \"web\"\n{SECRET}");
+    let token =
+        format!("{AUTH_ENV}[[api.tokens]]\nname = \"app\"\nalgorithm = \"HS256\"\n{SECRET}");
+    let says = "every user of this host can read the secrets in this file";
+    for (text, warned) in [
+        (AUTH, true),
+        (&key, true),
+        (&token, true),
+        (&ha1, true),
+        (AUTH_ENV, false),
+    ] {
+        let report = match from_text("uturn.toml".into(), text, &host(), true) {
+            Ok(loaded) => loaded.warnings,
+            Err(report) => report,
+        };
+        assert_eq!(
+            report.to_string().contains(says),
+            warned,
+            "{text}:\n{report}"
+        );
+    }
 }
+
+/// Secrets that do not stand in the file itself. That the variable is not there is another problem.
+const AUTH_ENV: &str = "[auth]\nshared_secret_env = [\"NOT_SET\"]\n";
