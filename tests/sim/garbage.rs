@@ -1,0 +1,58 @@
+//! What is not answered (RFC 8489 §6.3, RFC 8656 §12.6).
+
+use uturn::turn::DropReason;
+
+use crate::net::Net;
+use crate::net::codec::Request;
+
+#[test]
+fn garbage_is_dropped_in_silence() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.bind(alice, 0x4000, peer);
+    let binding = Request::binding().encode(net.transaction(), None);
+    let mut packets: Vec<Vec<u8>> = vec![vec![], vec![0], vec![0x40], b"\x40\0\0".to_vec()];
+    packets.push(b"GET / HTTP/1.1\r\n\r\n".to_vec());
+    packets.extend((4..64).chain(80..=255).map(|first| vec![first; 24]));
+    packets.extend((1..binding.len()).map(|length| binding[..length].to_vec()));
+    packets.push([&binding[..], &[0; 8]].concat());
+    for (at, value) in [(3, 3), (4, 1), (0, 0xC0), (0, 0x3F), (1, 0x0A)] {
+        let mut changed = binding.clone();
+        changed[at] = value;
+        packets.push(changed);
+    }
+    for packet in &packets {
+        assert!(net.exchange(alice, packet).is_none(), "{packet:?}");
+    }
+    assert!(net.send_on(alice, 0x4000, b"still there").is_some());
+}
+
+#[test]
+fn a_class_that_a_method_does_not_have_is_dropped_in_silence() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    net.advance_secs(1);
+    let before = net.server.counters().replies;
+    for typ in [
+        0x0011, 0x0013, 0x0014, 0x0018, 0x0019, 0x0017, 0x0006, 0x0007, 0x0101, 0x0111, 0x0103,
+        0x0113, 0x0104, 0x0108, 0x0118, 0x0109,
+    ] {
+        let packet = net.sign(alice, &Request::new(typ).lifetime(0));
+        assert!(net.exchange(alice, &packet).is_none(), "{typ:#06x}");
+    }
+    assert_eq!(net.server.counters().replies, before);
+    assert_eq!(net.drops(DropReason::Malformed), 16);
+    assert_eq!(net.server.allocations(), 1);
+}
+
+#[test]
+fn an_attribute_that_runs_past_the_end_is_dropped_in_silence() {
+    let mut net = Net::new();
+    let alice = net.client("alice");
+    let mut packet = Request::binding()
+        .with(0x8022, b"text")
+        .encode(net.transaction(), None);
+    packet[22..24].copy_from_slice(&200u16.to_be_bytes());
+    assert!(net.exchange(alice, &packet).is_none());
+}

@@ -1,0 +1,522 @@
+//! A network without sockets and a clock without time: what scenarios and random sequences are played on.
+//!
+//! A [`Net`] holds one relay core and does for it what the shell would do. Clients are numbered five-tuples with
+//! credentials, peers are mere addresses. Nothing waits: [`Net::advance`] jumps from deadline to deadline.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uturn::admission::quota::Quotas;
+use uturn::auth::{Secret, UnixTime, password_for};
+use uturn::turn::{
+    ClientAddr, DropReason, EndReason, Event, FiveTuple, Flow, FromClient, LinkId, Now, Output,
+    RelayedAddresses, Server, Transport,
+};
+use uturn::wire::data_header::MAX_HEADER;
+
+pub mod codec;
+pub mod setup;
+pub mod shell;
+
+use codec::{
+    BINDING, DATA, DATA_INDICATION, Id, Integrity, MESSAGE_INTEGRITY, Message, NONCE,
+    REALM as REALM_ATTRIBUTE, Request, Signature, USERNAME, XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+    channel_data, long_term_key,
+};
+pub use setup::Setup;
+use setup::{REALM, SECRETS, SERVER, STATIC_USERS, static_password};
+use shell::Shell;
+
+/// Seconds since 1970 when every scenario begins.
+pub const START: u64 = 1_800_000_000;
+
+/// A relay, its clients and its peers.
+pub struct Net {
+    pub server: Server,
+    pub now: Now,
+    pub relayed: Arc<RelayedAddresses>,
+    pub quotas: Arc<Quotas>,
+    pub shell: Shell,
+    /// What the operator was told.
+    pub events: Vec<Event>,
+    /// What the core wanted done, in order.
+    pub journal: Vec<Step>,
+    clients: Vec<Client>,
+    peers: u16,
+    transactions: u64,
+    /// What `now.unix` leaves out.
+    nanos_of_second: u32,
+    replies: Vec<(Flow, Vec<u8>)>,
+}
+
+/// Something that the core wanted done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Replied,
+    Opened,
+    Closed,
+    ReservationDropped,
+}
+
+/// Names a client of a [`Net`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(pub usize);
+
+struct Client {
+    flow: Flow,
+    username: String,
+    password: String,
+    nonce: Option<String>,
+    relayed: Option<SocketAddr>,
+}
+
+/// A datagram between a relay socket and a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub data: Vec<u8>,
+    pub dont_fragment: bool,
+}
+
+/// What became of a datagram that was sent to a relayed transport address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The client got a Data indication.
+    Data {
+        client: SocketAddr,
+        peer: SocketAddr,
+        data: Vec<u8>,
+    },
+    /// The client got ChannelData.
+    Channel {
+        client: SocketAddr,
+        number: u16,
+        data: Vec<u8>,
+    },
+    Dropped,
+    PortClosed,
+}
+
+impl Delivery {
+    pub fn arrived(&self) -> bool {
+        matches!(self, Self::Data { .. } | Self::Channel { .. })
+    }
+}
+
+impl Net {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With other settings than the defaults of [`Setup`].
+    pub fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        Self::from_parts(setup.into_parts())
+    }
+
+    pub fn from_parts(parts: uturn::turn::Parts) -> Self {
+        let (relayed, quotas) = (Arc::clone(&parts.relayed), Arc::clone(&parts.quotas));
+        Self {
+            server: Server::new(parts),
+            now: Now {
+                instant: Instant::now(),
+                unix: UnixTime(START),
+            },
+            shell: Shell::new(Arc::clone(&relayed)),
+            relayed,
+            quotas,
+            events: Vec::new(),
+            journal: Vec::new(),
+            clients: Vec::new(),
+            peers: 0,
+            transactions: 0,
+            nanos_of_second: 0,
+            replies: Vec::new(),
+        }
+    }
+
+    /// A client over UDP at an address of its own.
+    pub fn client(&mut self, username: &str) -> ClientId {
+        let n = self.clients.len() as u8;
+        let address = SocketAddr::from(([192, 0, 2, n + 1], 40_000));
+        self.client_at(Transport::Udp, address, username)
+    }
+
+    pub fn client_at(
+        &mut self,
+        transport: Transport,
+        client: SocketAddr,
+        username: &str,
+    ) -> ClientId {
+        let flow = Flow {
+            five_tuple: FiveTuple {
+                transport,
+                client: ClientAddr(client),
+                server: SERVER,
+            },
+            link: LinkId(self.clients.len() as u32),
+        };
+        self.clients.push(Client {
+            flow,
+            username: username.to_owned(),
+            password: password_of(username),
+            nonce: None,
+            relayed: None,
+        });
+        ClientId(self.clients.len() - 1)
+    }
+
+    /// From here on the same five-tuple uses other credentials.
+    pub fn log_in(&mut self, client: ClientId, username: &str) {
+        self.log_in_with(client, username, &password_of(username));
+    }
+
+    pub fn log_in_with(&mut self, client: ClientId, username: &str, password: &str) {
+        let client = &mut self.clients[client.0];
+        client.username = username.to_owned();
+        client.password = password.to_owned();
+    }
+
+    /// A new client with an allocation.
+    pub fn allocate(&mut self, username: &str) -> ClientId {
+        let client = self.client(username);
+        self.succeed(client, Request::allocate());
+        client
+    }
+
+    /// Another peer, at an address of its own that nothing denies.
+    pub fn peer(&mut self) -> SocketAddr {
+        self.peers += 1;
+        SocketAddr::from(([9, 9, 9, self.peers as u8], 50_000 + self.peers))
+    }
+
+    pub fn peer_v6(&mut self) -> SocketAddr {
+        self.peers += 1;
+        SocketAddr::from(([0x2600, 0, 0, 0, 0, 0, 0, self.peers], 50_000 + self.peers))
+    }
+
+    pub fn permit(&mut self, client: ClientId, peer: SocketAddr) {
+        self.succeed(client, Request::create_permission(&[peer]));
+    }
+
+    pub fn bind(&mut self, client: ClientId, number: u16, peer: SocketAddr) {
+        self.succeed(client, Request::channel_bind(number, peer));
+    }
+
+    pub fn flow(&self, client: ClientId) -> Flow {
+        self.clients[client.0].flow
+    }
+
+    pub fn address(&self, client: ClientId) -> SocketAddr {
+        self.flow(client).five_tuple.client.0
+    }
+
+    /// The relayed transport address of the client's latest allocation.
+    pub fn relayed(&self, client: ClientId) -> SocketAddr {
+        self.clients[client.0].relayed.expect("an allocation")
+    }
+
+    pub fn key(&self, client: ClientId) -> [u8; 16] {
+        let client = &self.clients[client.0];
+        long_term_key(&client.username, REALM, &client.password)
+    }
+
+    pub fn nonce(&self, client: ClientId) -> Option<String> {
+        self.clients[client.0].nonce.clone()
+    }
+
+    pub fn set_nonce(&mut self, client: ClientId, nonce: Option<String>) {
+        self.clients[client.0].nonce = nonce;
+    }
+
+    /// What the client signs with, from its latest challenge on.
+    pub fn signature(&mut self, client: ClientId) -> Signature {
+        if self.nonce(client).is_none() {
+            let bytes = Request::refresh().encode(self.transaction(), None);
+            let challenge = self.exchange(client, &bytes).expect("a challenge");
+            assert_eq!(challenge.error(), Some(401));
+        }
+        let key = self.key(client);
+        let client = &self.clients[client.0];
+        Signature {
+            username: Some(client.username.clone()),
+            realm: Some(REALM.to_owned()),
+            nonce: client.nonce.clone(),
+            key,
+        }
+    }
+
+    /// Encodes a request with the client's credentials.
+    pub fn sign(&mut self, client: ClientId, request: &Request) -> Vec<u8> {
+        let signature = self.signature(client);
+        request.encode(self.transaction(), Some(&signature))
+    }
+
+    /// Sends a signed request and returns its response.
+    pub fn request(&mut self, client: ClientId, request: Request) -> Message {
+        let bytes = self.sign(client, &request);
+        self.exchange(client, &bytes).expect("a response")
+    }
+
+    /// Sends a signed request, and once more if the nonce has become stale, as every client does.
+    pub fn insist(&mut self, client: ClientId, request: Request) -> Message {
+        let response = self.request(client, request.clone());
+        if response.error() == Some(438) {
+            return self.request(client, request);
+        }
+        response
+    }
+
+    /// Sends a request that has to succeed.
+    pub fn succeed(&mut self, client: ClientId, request: Request) -> Message {
+        let response = self.insist(client, request);
+        assert_eq!(response.error(), None, "{}", response.reason());
+        response
+    }
+
+    /// Sends a request that has to be refused, and returns the code.
+    pub fn refusal(&mut self, client: ClientId, request: Request) -> u16 {
+        let response = self.request(client, request);
+        response.error().expect("a refusal")
+    }
+
+    /// Sends a request as it is, and returns the response, if there is one.
+    pub fn exchange(&mut self, client: ClientId, request: &[u8]) -> Option<Message> {
+        let flow = self.flow(client);
+        let routed = self.server.handle_client(flow, request, self.now);
+        assert!(
+            !matches!(routed, FromClient::ToPeer(_)),
+            "a request is not relayed"
+        );
+        self.do_outputs();
+        let replies = std::mem::take(&mut self.replies);
+        assert!(replies.len() <= 1, "one response to one request");
+        let (to, bytes) = replies.into_iter().next()?;
+        assert_eq!(to, flow);
+        let response = Message::decode(&bytes);
+        self.check_response(client, request, &response);
+        Some(response)
+    }
+
+    /// Every response carries the transaction id and the type of its request. It is signed with the key of the
+    /// request, except for those that challenge or have no key to be signed with.
+    fn check_response(&mut self, client: ClientId, request: &[u8], response: &Message) {
+        assert_eq!(response.id[..], request[8..20]);
+        let request = Message::decode(request);
+        let refused = response.error().is_some();
+        assert_eq!(
+            response.typ,
+            request.typ | if refused { 0x0110 } else { 0x0100 }
+        );
+        if let Some(nonce) = response.text(NONCE) {
+            assert!(matches!(response.error(), Some(401 | 438)));
+            self.clients[client.0].nonce = Some(nonce);
+        }
+        if response.has(XOR_RELAYED_ADDRESS) {
+            let address = response.address(XOR_RELAYED_ADDRESS);
+            self.clients[client.0].relayed = Some(address);
+        }
+        let signed = [USERNAME, REALM_ATTRIBUTE, NONCE, MESSAGE_INTEGRITY]
+            .into_iter()
+            .all(|needed| request.has(needed))
+            && request.typ != BINDING;
+        let expected = match response.error() {
+            Some(401 | 438) => Integrity::Absent,
+            _ if signed => Integrity::Right,
+            _ => Integrity::Absent,
+        };
+        let found = response.integrity(&self.key(client));
+        assert_eq!(found, expected, "{response:?}");
+    }
+
+    /// Sends data in a Send indication; `None` if it is not relayed.
+    pub fn send(&mut self, client: ClientId, peer: SocketAddr, data: &[u8]) -> Option<Datagram> {
+        let bytes = Request::send(peer, data).encode(self.transaction(), None);
+        self.send_bytes(client, &bytes)
+    }
+
+    pub fn send_on(&mut self, client: ClientId, number: u16, data: &[u8]) -> Option<Datagram> {
+        self.send_bytes(client, &channel_data(number, data))
+    }
+
+    /// Sends a packet that is no request: it is relayed or dropped, and never answered.
+    pub fn send_bytes(&mut self, client: ClientId, packet: &[u8]) -> Option<Datagram> {
+        let flow = self.flow(client);
+        let routed = self.server.handle_client(flow, packet, self.now);
+        self.do_outputs();
+        assert!(self.replies.is_empty(), "data is not answered");
+        match routed {
+            FromClient::ToPeer(route) => Some(Datagram {
+                from: self.shell.bound(route.relay),
+                to: route.target,
+                data: packet[route.payload].to_vec(),
+                dont_fragment: route.dont_fragment,
+            }),
+            FromClient::Control | FromClient::Dropped => None,
+        }
+    }
+
+    /// A peer sends data to the client's relayed transport address.
+    pub fn send_from_peer(&mut self, peer: SocketAddr, client: ClientId, data: &[u8]) -> Delivery {
+        let to = self.relayed(client);
+        let to = self.relayed.open_behind(to).unwrap_or(to);
+        self.arrive(&Datagram {
+            from: peer,
+            to,
+            data: data.to_vec(),
+            dont_fragment: false,
+        })
+    }
+
+    /// A datagram arrives at the address of a relay socket.
+    pub fn arrive(&mut self, datagram: &Datagram) -> Delivery {
+        let Some(relay) = self.shell.relay_at(datagram.to) else {
+            return Delivery::PortClosed;
+        };
+        let len = datagram.data.len();
+        let route = self.server.handle_peer(relay, datagram.from, len, self.now);
+        let Some(route) = route else {
+            return Delivery::Dropped;
+        };
+        let mut packet = vec![0; MAX_HEADER];
+        let start = route.header.write_before(&mut packet, len);
+        packet.extend_from_slice(&datagram.data);
+        let on_stream = route.flow.five_tuple.transport.is_stream();
+        let padding = route.header.padding(len, on_stream);
+        packet.resize(packet.len() + padding, 0);
+        delivered(route.flow.five_tuple.client.0, &packet[start..])
+    }
+
+    /// Lets time pass, and everything happen that is due meanwhile, each at its time.
+    pub fn advance(&mut self, time: Duration) {
+        let target = self.now.instant + time;
+        while let Some(next) = self.server.poll_timeout().filter(|next| *next <= target) {
+            let wait = next.saturating_duration_since(self.now.instant);
+            self.advance_unnoticed(wait);
+            self.server.handle_timeout(self.now);
+            self.do_outputs();
+            let later = self.server.poll_timeout();
+            assert!(later.is_none_or(|later| later > self.now.instant));
+        }
+        self.advance_unnoticed(target - self.now.instant);
+    }
+
+    pub fn advance_secs(&mut self, seconds: u64) {
+        self.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets time pass while the shell is too busy to look at its deadlines.
+    pub fn advance_unnoticed(&mut self, time: Duration) {
+        // The two clocks tick together: the second one shows whole seconds of the first.
+        self.now.instant += time;
+        let nanos = self.nanos_of_second + time.subsec_nanos();
+        self.nanos_of_second = nanos % 1_000_000_000;
+        self.now.unix.0 += time.as_secs() + u64::from(nanos / 1_000_000_000);
+    }
+
+    pub fn disconnect(&mut self, client: ClientId) {
+        let flow = self.flow(client);
+        self.server.handle_disconnected(flow, self.now);
+        self.do_outputs();
+    }
+
+    /// Does what the core says, as the shell would, and checks that nothing is lost on the way.
+    pub fn do_outputs(&mut self) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Reply { flow, bytes } => {
+                    self.journal.push(Step::Replied);
+                    self.replies.push((flow, bytes));
+                }
+                Output::OpenRelay(wish) => {
+                    self.journal.push(Step::Opened);
+                    let opened = self.shell.open(&wish);
+                    self.server
+                        .handle_relay_opened(wish.relay, opened, self.now);
+                }
+                Output::CloseRelay(relay) => {
+                    self.journal.push(Step::Closed);
+                    self.shell.close(relay);
+                }
+                Output::DropReservation(token) => {
+                    self.journal.push(Step::ReservationDropped);
+                    self.shell.drop_reservation(token);
+                }
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+        let (allocations, reservations) = (self.server.allocations(), self.shell.reservations());
+        assert_eq!(self.shell.open_relays(), allocations);
+        assert_eq!(self.quotas.allocations() as usize, allocations);
+        assert_eq!(
+            self.relayed.open_ports() as usize,
+            allocations + reservations
+        );
+    }
+
+    /// Why allocations ended, in order.
+    pub fn endings(&self) -> Vec<EndReason> {
+        let reason = |event: &Event| match event {
+            Event::Ended(ended) => Some(ended.reason),
+            Event::Opened(_) | Event::Refused(_) => None,
+        };
+        self.events.iter().filter_map(reason).collect()
+    }
+
+    /// How often something was dropped for a reason.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.server.counters().drops[reason as usize]
+    }
+
+    pub fn transaction(&mut self) -> Id {
+        self.transactions += 1;
+        let mut id = *b"transaction.";
+        id[4..].copy_from_slice(&self.transactions.to_be_bytes());
+        id
+    }
+}
+
+fn delivered(client: SocketAddr, packet: &[u8]) -> Delivery {
+    if packet[0] >= 0x40 {
+        let number = u16::from_be_bytes([packet[0], packet[1]]);
+        let length = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+        let data = packet[4..4 + length].to_vec();
+        return Delivery::Channel {
+            client,
+            number,
+            data,
+        };
+    }
+    let indication = Message::decode(packet);
+    assert_eq!(indication.typ, DATA_INDICATION);
+    Delivery::Data {
+        client,
+        peer: indication.address(XOR_PEER_ADDRESS),
+        data: indication.get(DATA).expect("DATA").to_vec(),
+    }
+}
+
+/// The password that belongs to a name: a static user's, or one signed with the first shared secret.
+fn password_of(username: &str) -> String {
+    if STATIC_USERS.contains(&username) {
+        static_password(username)
+    } else {
+        password_for(&Secret::new(SECRETS[0]), username)
+    }
+}
+
+/// A time-limited username that ends so many seconds after the start.
+pub fn name_until(seconds: u64, user: &str) -> String {
+    format!("{}:{user}", START + seconds)
+}
+
+pub fn ip(text: &str) -> IpAddr {
+    text.parse().expect(text)
+}
+
+pub fn at(text: &str) -> SocketAddr {
+    text.parse().expect(text)
+}
