@@ -35,6 +35,8 @@ impl Authenticated {
 impl Server {
     /// Handles a request that needs credentials, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
     pub(super) fn handle_request(&mut self, flow: Flow, request: &Message<'_>, now: Now) {
+        // The shell may come late to a deadline: what is due ends first, so that no request revives it.
+        self.handle_timeout(now);
         let authenticated = match self.authenticate(&flow, request, now) {
             Ok(authenticated) => authenticated,
             Err(reject) => return self.refuse_unsigned(flow, request, reject, now),

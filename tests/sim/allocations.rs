@@ -102,6 +102,22 @@ fn lifetimes_that_go_up_and_down_end_at_the_last_one_granted() {
 }
 
 #[test]
+fn an_ended_allocation_is_not_revived_while_its_deadline_waits() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.permit(alice, peer);
+    net.advance_unnoticed(Duration::from_secs(600));
+    assert_eq!(net.send(alice, peer, b"late"), None);
+    assert_eq!(net.send_from_peer(peer, alice, b"late"), Delivery::Dropped);
+    assert_eq!(net.refusal(alice, Request::refresh()), 437);
+    assert_eq!(net.refusal(alice, Request::create_permission(&[peer])), 437);
+    assert_eq!(net.refusal(alice, Request::channel_bind(0x4000, peer)), 437);
+    net.succeed(alice, Request::allocate());
+    assert_eq!(net.endings(), [EndReason::Expired]);
+}
+
+#[test]
 fn a_refresh_to_zero_deletes_at_once() {
     let mut net = Net::new();
     let alice = net.allocate("alice");

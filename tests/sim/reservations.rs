@@ -86,6 +86,15 @@ fn a_reservation_ends_exactly_after_30_seconds() {
 }
 
 #[test]
+fn a_reservation_has_ended_although_its_deadline_waits() {
+    let mut net = Net::new();
+    let (_, token) = reserve(&mut net);
+    net.advance_unnoticed(RESERVATION_LIFETIME);
+    let bob = net.client("bob");
+    assert_eq!(net.refusal(bob, with_token(&token)), 508);
+}
+
+#[test]
 fn a_token_is_good_once() {
     let mut net = Net::new();
     let (_, token) = reserve(&mut net);
