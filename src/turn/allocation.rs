@@ -88,6 +88,8 @@ pub(super) struct Allocation {
     pub(super) relayed: SocketAddr,
     pub(super) opened_at: Instant,
     pub(super) expires: Instant,
+    /// The deadline that counts, never later than `expires`: others for this allocation are out of date.
+    pub(super) deadline: Instant,
     pub(super) permissions: Permissions,
     pub(super) channels: Channels,
     pub(super) meter: Meter,

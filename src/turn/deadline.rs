@@ -34,9 +34,9 @@ impl Deadlines {
         self.0.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes the earliest entry that is due.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Ending> {
+    /// Takes the earliest entry that is due, with the time that it is for.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Instant, Ending)> {
         self.next().filter(|at| *at <= now)?;
-        self.0.pop().map(|Reverse((_, ending))| ending)
+        self.0.pop().map(|Reverse(entry)| entry)
     }
 }

@@ -223,23 +223,27 @@ impl Server {
 
     /// Ends what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(ending) = self.deadlines.take_due(now.instant) {
+        while let Some((at, ending)) = self.deadlines.take_due(now.instant) {
             match ending {
                 Ending::Reservation(token) => {
                     self.outputs.push_back(Output::DropReservation(token));
                 }
-                Ending::Allocation { relay, serial } => self.expire(relay, serial, now),
+                Ending::Allocation { relay, serial } => {
+                    let counts = |a: &Allocation| a.serial == serial && a.deadline == at;
+                    if self.allocation(relay).is_some_and(counts) {
+                        self.expire(relay, now);
+                    }
+                }
             }
         }
     }
 
-    fn expire(&mut self, relay: RelayId, serial: u64, now: Now) {
-        let Some(allocation) = self.allocation(relay).filter(|a| a.serial == serial) else {
+    fn expire(&mut self, relay: RelayId, now: Now) {
+        let Some(allocation) = self.allocation(relay) else {
             return;
         };
         if !allocation.has_ended(now.instant) {
-            let again = Ending::Allocation { relay, serial };
-            return self.deadlines.add(allocation.expires, again);
+            return self.set_deadline(relay);
         }
         let credential_ended = allocation.owner.end.is_some_and(|end| end <= now.instant);
         let reason = if credential_ended {
@@ -248,6 +252,16 @@ impl Server {
             EndReason::Expired
         };
         self.end(relay, reason, now.instant);
+    }
+
+    /// Has an allocation looked at when it expires.
+    pub(super) fn set_deadline(&mut self, relay: RelayId) {
+        if let Some(allocation) = self.slots.get_mut(relay.0 as usize) {
+            let serial = allocation.serial;
+            allocation.deadline = allocation.expires;
+            self.deadlines
+                .add(allocation.expires, Ending::Allocation { relay, serial });
+        }
     }
 
     /// Ends every allocation: the server stops.

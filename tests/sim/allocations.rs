@@ -83,6 +83,24 @@ fn a_refresh_counts_from_when_it_comes() {
 }
 
 #[test]
+fn a_refresh_may_shorten_the_lifetime() {
+    let mut net = Net::new();
+    let alice = net.client("alice");
+    net.succeed(alice, Request::allocate().lifetime(3600));
+    net.advance_secs(100);
+    assert_eq!(
+        net.succeed(alice, Request::refresh().lifetime(600))
+            .lifetime(),
+        600
+    );
+    net.advance(Duration::from_secs(600) - INSTANT);
+    assert_eq!(net.server.allocations(), 1);
+    net.advance(INSTANT);
+    assert_eq!(net.server.allocations(), 0);
+    assert_eq!(net.endings(), [EndReason::Expired]);
+}
+
+#[test]
 fn lifetimes_that_go_up_and_down_end_at_the_last_one_granted() {
     let mut net = Net::new();
     let alice = net.allocate("alice");

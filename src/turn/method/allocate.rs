@@ -170,6 +170,7 @@ impl Server {
             relayed,
             opened_at: now.instant,
             expires,
+            deadline: expires,
             permissions: Permissions::default(),
             channels: Channels::default(),
             meter,

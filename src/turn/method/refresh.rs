@@ -37,6 +37,10 @@ impl Server {
         } else {
             allocation.renew(lifetime, now.instant)
         };
+        // A later end is noticed when the deadline comes; an earlier one needs a deadline of its own.
+        if allocation.expires < allocation.deadline {
+            self.set_deadline(relay);
+        }
         let reply = Reply::success(request)
             .with(&Lifetime(granted))
             .software(self.settings.software.as_deref());
