@@ -110,9 +110,10 @@ impl Allocation {
 
     /// Sets the time to expiry to `lifetime`, or less where the credential ends before, and returns it.
     pub(super) fn renew(&mut self, lifetime: Duration, now: Instant) -> Duration {
-        let granted = within(lifetime, self.owner.end, now);
-        self.expires = now + granted;
-        granted
+        let expires = now + lifetime;
+        // Exactly at the credential's end, though the client is told whole seconds.
+        self.expires = self.owner.end.map_or(expires, |end| expires.min(end));
+        within(lifetime, self.owner.end, now)
     }
 }
 

@@ -26,7 +26,9 @@ impl Authenticated {
     /// The last moment of an allocation that these credentials open.
     pub(super) fn end(&self, after: AfterExpiry, now: Now) -> Option<Instant> {
         let end = after.allocation_end(self.expires?);
-        let left = Duration::from_secs(end.0.saturating_sub(now.unix.0));
+        // A credential is good through the second that it names.
+        let left = end.0.saturating_sub(now.unix.0).max(1);
+        let left = Duration::from_secs(left);
         // An end too far away to be expressed is none.
         now.instant.checked_add(left)
     }

@@ -162,6 +162,23 @@ fn a_running_allocation_is_not_refreshed_past_the_grace() {
 }
 
 #[test]
+fn frequent_refreshes_do_not_outlive_the_grace() {
+    for pause in [900, 999, 1000, 1500, 30_000].map(Duration::from_millis) {
+        let mut net = Net::new();
+        let dave = net.client(&name_until(100, "dave"));
+        net.succeed(dave, Request::allocate());
+        net.advance_secs(60);
+        let lasted = refresh_while_possible(&mut net, dave, pause);
+        let end = Duration::from_secs(100 - 60) + GRACE;
+        assert!(
+            (end..=end + pause).contains(&lasted),
+            "{pause:?}: {lasted:?}"
+        );
+        assert_eq!(net.endings(), [EndReason::CredentialEnded]);
+    }
+}
+
+#[test]
 fn in_strict_mode_an_allocation_ends_with_its_credential() {
     let mut net = strict();
     let dave = net.client(&name_until(100, "dave"));
@@ -171,6 +188,33 @@ fn in_strict_mode_an_allocation_ends_with_its_credential() {
     net.advance(Duration::from_secs(50) - INSTANT);
     assert_eq!(net.server.allocations(), 1);
     net.advance(INSTANT);
+    assert_eq!(net.endings(), [EndReason::CredentialEnded]);
+}
+
+#[test]
+fn in_strict_mode_frequent_refreshes_do_not_outlive_the_credential() {
+    for pause in [300, 900, 1000].map(Duration::from_millis) {
+        let mut net = strict();
+        let dave = net.client(&name_until(30, "dave"));
+        net.succeed(dave, Request::allocate());
+        let lasted = refresh_while_possible(&mut net, dave, pause);
+        let end = Duration::from_secs(30);
+        assert!(
+            (end..=end + pause).contains(&lasted),
+            "{pause:?}: {lasted:?}"
+        );
+        assert_eq!(net.endings(), [EndReason::CredentialEnded]);
+    }
+}
+
+#[test]
+fn in_strict_mode_the_last_second_of_a_credential_is_granted() {
+    let mut net = strict();
+    let dave = net.client(&name_until(30, "dave"));
+    net.advance_secs(30);
+    assert_eq!(net.succeed(dave, Request::allocate()).lifetime(), 1);
+    assert_eq!(net.server.allocations(), 1);
+    net.advance_secs(1);
     assert_eq!(net.endings(), [EndReason::CredentialEnded]);
 }
 
