@@ -212,6 +212,21 @@ fn a_second_allocate_with_another_transaction_is_a_mismatch() {
 }
 
 #[test]
+fn another_user_does_not_get_the_answer_to_an_allocate() {
+    let mut net = Net::new();
+    let alice = net.client("alice");
+    let id = *b"same for two";
+    let request = Request::allocate();
+    let signature = net.signature(alice);
+    let response = net.exchange(alice, &request.encode(id, Some(&signature)));
+    assert_eq!(response.unwrap().error(), None);
+    net.log_in(alice, "bob");
+    let signature = net.signature(alice);
+    let response = net.exchange(alice, &request.encode(id, Some(&signature)));
+    assert_eq!(response.unwrap().error(), Some(437));
+}
+
+#[test]
 fn transports_of_one_address_are_five_tuples_of_their_own() {
     let mut net = Net::new();
     let clients = [Transport::Udp, Transport::Tcp, Transport::Tls]

@@ -59,7 +59,7 @@ impl Server {
     ) -> Result<(), Reject> {
         // RFC 8656 §7.2 (2), and the note that a retransmission gets the same response.
         if let Some(relay) = self.relay_of(&flow.five_tuple) {
-            return self.allocate_again(relay, request);
+            return self.allocate_again(relay, request, &authenticated.username);
         }
         let wish = self.read_wish(request)?;
         let address = self
@@ -199,10 +199,16 @@ impl Server {
     }
 
     /// Answers a retransmission as the first time, and anything else with 437.
-    fn allocate_again(&mut self, relay: RelayId, request: &Message<'_>) -> Result<(), Reject> {
+    fn allocate_again(
+        &mut self,
+        relay: RelayId,
+        request: &Message<'_>,
+        username: &str,
+    ) -> Result<(), Reject> {
         let allocation = self.allocation(relay).ok_or(Reject::NoAllocation)?;
         let flow = allocation.flow;
-        if allocation.opening.transaction_id != request.transaction_id() {
+        let same = allocation.opening.transaction_id == request.transaction_id();
+        if !same || allocation.owner.username != username {
             return Err(Reject::AllocationExists);
         }
         if let Some(reply) = self.allocate_success(relay, request) {
