@@ -152,6 +152,22 @@ fn an_unused_reservation_is_given_back_once() {
 }
 
 #[test]
+fn a_pair_of_ipv6_ports_is_of_ipv6() {
+    let mut net = Net::with(|setup| {
+        setup.relay = vec![RelayAddress {
+            bind: SERVER_V6,
+            external: None,
+        }];
+    });
+    let alice = net.client("alice");
+    let response = net.succeed(alice, pair().family(2));
+    let token = response.get(RESERVATION_TOKEN).unwrap().to_vec();
+    let bob = net.client("bob");
+    net.succeed(bob, with_token(&token));
+    assert_eq!(net.relayed(bob), next_port(net.relayed(alice)));
+}
+
+#[test]
 fn no_pair_and_no_port_are_insufficient_capacity() {
     let mut net = Net::with(|setup| setup.ports = 50_001..=50_003);
     let (alice, bob, carol) = (net.client("alice"), net.client("bob"), net.client("carol"));

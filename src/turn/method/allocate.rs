@@ -249,8 +249,12 @@ impl Server {
                 "REQUESTED- and ADDITIONAL-ADDRESS-FAMILY exclude each other",
             ));
         }
-        // (7) The family, IPv4 unless asked otherwise.
-        let family = family.unwrap_or(Ok(Family::V4))?;
+        // (7) The family, IPv4 unless asked otherwise. A reserved port has its own, whatever is said here.
+        let family = match (family, &token) {
+            (Some(family), _) => family?,
+            (None, Some(_)) if !self.relayed.has(Family::V4) => Family::V6,
+            (None, _) => Family::V4,
+        };
         // (8) A pair of ports is of one family.
         if even_port == Some(true) && additional.is_some() {
             return Err(Reject::Conflict(
