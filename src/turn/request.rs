@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// Carries out a request whose credentials hold. Allocate answers later, so it returns no reply.
+    /// Carries out a request whose credentials hold. Allocate and Refresh answer on their own, so they return no reply.
     fn obey(
         &mut self,
         flow: Flow,
@@ -88,9 +88,12 @@ impl Server {
         }
         let relay = existing.ok_or((Reject::NoAllocation, None))?;
         match request.method() {
-            Method::Refresh => self
-                .refresh(relay, request, now)
-                .map_err(|reject| (reject, None)),
+            Method::Refresh => {
+                return self
+                    .refresh(relay, request, &authenticated.key, now)
+                    .map(|()| None)
+                    .map_err(|reject| (reject, None));
+            }
             Method::CreatePermission => self.create_permission(relay, request, now),
             Method::ChannelBind | Method::Allocate => self.channel_bind(relay, request, now),
             Method::Binding | Method::Send | Method::Data => Err((Reject::NoAllocation, None)),

@@ -174,6 +174,18 @@ fn the_same_five_tuple_allocates_again_right_after_a_delete() {
 }
 
 #[test]
+fn the_reply_to_a_delete_comes_before_its_consequences() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut net = Net::new();
+        let alice = net.client_at(transport, at("192.0.2.1:7"), "alice");
+        net.succeed(alice, Request::allocate());
+        net.journal.clear();
+        net.succeed(alice, Request::refresh().lifetime(0));
+        assert_eq!(net.journal, [Step::Replied, Step::Closed]);
+    }
+}
+
+#[test]
 fn a_retransmitted_delete_finds_nothing() {
     let mut net = Net::new();
     let alice = net.allocate("alice");

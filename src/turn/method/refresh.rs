@@ -5,6 +5,7 @@ use std::time::Duration;
 use turn::proto::lifetime::Lifetime;
 
 use super::allocate::{requested_family, required};
+use crate::auth::Key;
 use crate::turn::Now;
 use crate::turn::allocation::EndReason;
 use crate::turn::output::RelayId;
@@ -15,17 +16,19 @@ use crate::wire::Message;
 use crate::wire::reply::Reply;
 
 impl Server {
-    /// Renews an allocation, or deletes it when LIFETIME is 0.
+    /// Renews an allocation, or deletes it when LIFETIME is 0, once that has been answered.
     pub(in crate::turn) fn refresh(
         &mut self,
         relay: RelayId,
         request: &Message<'_>,
+        key: &Key,
         now: Now,
-    ) -> Result<Reply, Reject> {
+    ) -> Result<(), Reject> {
         let decoded = request.to_stun();
         let delete = required::<Lifetime>(&decoded).is_ok_and(|l| l.0 == Duration::ZERO);
         let lifetime = self.granted_lifetime(&decoded)?;
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
+        let flow = allocation.flow;
         // RFC 8656 §8.2: the family must be one that the allocation has.
         if let Some(family) = requested_family(request)
             && family != Ok(Family::of(allocation.bound.ip()))
@@ -43,10 +46,12 @@ impl Server {
         }
         let reply = Reply::success(request)
             .with(&Lifetime(granted))
-            .software(self.settings.software.as_deref());
+            .software(self.settings.software.as_deref())
+            .sign(key.as_bytes());
+        self.reply(flow, reply);
         if delete {
             self.end(relay, EndReason::Deleted, now.instant);
         }
-        Ok(reply)
+        Ok(())
     }
 }
