@@ -264,6 +264,17 @@ impl Server {
         }
     }
 
+    /// Forgets deadlines that are out of date, now and then.
+    pub(super) fn sweep_deadlines(&mut self) {
+        let slots = &self.slots;
+        self.deadlines.sweep(|at, ending| match ending {
+            Ending::Reservation(_) => true,
+            Ending::Allocation { relay, serial } => slots
+                .get(relay.0 as usize)
+                .is_some_and(|a| a.serial == serial && a.deadline == at),
+        });
+    }
+
     /// Ends every allocation: the server stops.
     pub fn handle_stop(&mut self, now: Now) {
         let all: Vec<RelayId> = self.slots.iter().map(|(n, _)| RelayId(n as u32)).collect();
@@ -290,6 +301,11 @@ impl Server {
     /// Allocations that exist.
     pub fn allocations(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Deadlines that wait, some of them out of date: no more than a few for each allocation and reservation.
+    pub fn deadlines(&self) -> usize {
+        self.deadlines.len()
     }
 
     /// Whether a five-tuple has an allocation: a connection that has one may stay silent.

@@ -326,3 +326,21 @@ fn relay_ports_are_spread() {
         "{ports:?}"
     );
 }
+
+#[test]
+fn clients_that_come_and_go_leave_no_deadlines_behind() {
+    let mut net = Net::new();
+    let steady = net.allocate("bob");
+    let alice = net.client("alice");
+    for _ in 0..5000 {
+        net.succeed(alice, Request::allocate().lifetime(3600));
+        net.succeed(alice, Request::refresh().lifetime(0));
+    }
+    assert!(net.server.deadlines() < 2000, "{}", net.server.deadlines());
+    net.succeed(alice, Request::allocate());
+    net.advance(Duration::from_secs(600) - INSTANT);
+    assert_eq!(net.server.allocations(), 2);
+    net.advance(INSTANT);
+    assert_eq!(net.server.allocations(), 0);
+    assert_eq!(net.refusal(steady, Request::refresh()), 437);
+}

@@ -176,6 +176,7 @@ impl Server {
             meter,
             traffic: Traffic::default(),
         });
+        self.sweep_deadlines();
     }
 
     /// The success response, the same one for a retransmission.
