@@ -1,0 +1,509 @@
+//! Random operations, played on the relay core and on the model at once.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use uturn::auth::AfterExpiry;
+use uturn::turn::{ChannelNumbers, Transport};
+
+use crate::model::{self, Ask, Asker, Granted, Heard, Model, Rules, Wish};
+use crate::net::codec::{
+    EVEN_PORT, Message, RESERVATION_TOKEN, Request, XOR_RELAYED_ADDRESS, channel_data,
+};
+use crate::net::setup::{SERVER, SERVER_V4, SERVER_V6};
+use crate::net::{ClientId, Delivery, Net, Setup, at, ip, name_until};
+
+/// Operations of one run.
+const STEPS: usize = 90;
+
+/// Clients: two transports, three addresses, both families.
+const CLIENTS: [(Transport, &str); 6] = [
+    (Transport::Udp, "192.0.2.1:1"),
+    (Transport::Udp, "192.0.2.1:2"),
+    (Transport::Tcp, "192.0.2.1:1"),
+    (Transport::Tls, "192.0.2.1:3"),
+    (Transport::Udp, "192.0.2.2:1"),
+    (Transport::Tcp, "[2001:db8::1]:1"),
+];
+
+/// Peers that no rule denies: ports of one address among them.
+const PEERS: [&str; 9] = [
+    "9.9.9.1:1000",
+    "9.9.9.1:2000",
+    "9.9.9.2:1000",
+    "9.9.9.3:1000",
+    "9.9.9.4:1000",
+    "9.9.9.5:1000",
+    "[2600::1]:1000",
+    "[2600::1]:2000",
+    "[2600::2]:1000",
+];
+
+const DENIED: [&str; 6] = [
+    "10.0.0.1:80",
+    "127.0.0.1:80",
+    "169.254.169.254:80",
+    "[::ffff:9.9.9.1]:1000",
+    "[2002:a00:1::1]:80",
+    "[::1]:80",
+];
+
+/// Users: their names, their ids, and when their credentials end.
+const USERS: [(&str, &str, Option<u64>); 4] = [
+    ("alice", "alice", None),
+    ("bob", "bob", None),
+    ("", "dave", Some(700)),
+    ("", "dave", Some(3000)),
+];
+
+/// Just before, at and just after what ends.
+const PAUSES: [u64; 13] = [
+    1, 400, 999, 1000, 1001, 29_999, 30_000, 299_999, 300_000, 300_001, 599_999, 600_000, 3_600_000,
+];
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Operation {
+    Request {
+        client: usize,
+        user: usize,
+        knows_password: bool,
+        ask: Ask,
+        unknown_attribute: bool,
+        /// How often it arrives: not at all, once, or again because the response was lost.
+        arrivals: u8,
+    },
+    Send {
+        client: usize,
+        peer: SocketAddr,
+    },
+    ChannelData {
+        client: usize,
+        number: u16,
+    },
+    PeerData {
+        relayed: SocketAddr,
+        peer: SocketAddr,
+    },
+    Pause {
+        time: Duration,
+        noticed: bool,
+    },
+    Disconnect {
+        client: usize,
+    },
+}
+
+/// A run: what happens is decided by the seed alone.
+pub struct Play {
+    rng: StdRng,
+    net: Net,
+    model: Model,
+    clients: Vec<ClientId>,
+    /// Relayed addresses that were ever told, the open ones among them.
+    told: Vec<SocketAddr>,
+    tokens: Vec<[u8; 8]>,
+    verbose: bool,
+}
+
+/// Plays one run to its end.
+pub fn play(seed: u64, verbose: bool) {
+    let mut play = Play::new(seed, verbose);
+    for _ in 0..STEPS {
+        let operation = play.choose();
+        if play.verbose {
+            println!("{:?} {operation:?}", play.model.now);
+        }
+        play.perform(operation);
+        play.compare();
+    }
+    play.end();
+}
+
+impl Play {
+    fn new(seed: u64, verbose: bool) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let rules = Rules {
+            channel_keeps_permission: rng.random(),
+            grace: Duration::from_secs(*[0, 500].choose(&mut rng).expect("two")),
+            last_channel: *[0x4FFF, 0x7FFF].choose(&mut rng).expect("two"),
+        };
+        let mut net = Net::with(|setup| limit(setup, rules));
+        let clients: Vec<ClientId> = CLIENTS
+            .iter()
+            .map(|(transport, address)| net.client_at(*transport, at(address), "alice"))
+            .collect();
+        for client in &clients {
+            // The first challenge, so that no request has to wait for it.
+            net.signature(*client);
+        }
+        let denied: HashSet<_> = DENIED.iter().map(|peer| at(peer).ip()).collect();
+        Self {
+            rng,
+            net,
+            model: Model::new(rules, [SERVER_V4, SERVER_V6], denied),
+            clients,
+            told: vec![SERVER],
+            tokens: vec![*b"unknown!"],
+            verbose,
+        }
+    }
+
+    fn choose(&mut self) -> Operation {
+        let client = self.rng.random_range(0..CLIENTS.len());
+        match self.rng.random_range(0..100) {
+            0..45 => self.choose_request(client),
+            45..55 => Operation::Send {
+                client,
+                peer: self.choose_peer(),
+            },
+            55..65 => Operation::ChannelData {
+                client,
+                number: self.choose_number(),
+            },
+            65..80 => Operation::PeerData {
+                relayed: self.choose_told(),
+                peer: self.choose_peer(),
+            },
+            80..97 => Operation::Pause {
+                time: Duration::from_millis(*PAUSES.choose(&mut self.rng).expect("some")),
+                noticed: self.rng.random_bool(0.8),
+            },
+            _ => Operation::Disconnect { client },
+        }
+    }
+
+    fn choose_request(&mut self, client: usize) -> Operation {
+        let ask = match self.rng.random_range(0..10) {
+            0..4 => Ask::Allocate(self.choose_wish()),
+            4..6 => Ask::Refresh {
+                lifetime: self.choose_lifetime(),
+                family: self
+                    .rng
+                    .random_bool(0.1)
+                    .then(|| self.rng.random_range(1..=2)),
+            },
+            6..8 => {
+                let count = self.rng.random_range(0..4);
+                Ask::CreatePermission((0..count).map(|_| self.choose_peer()).collect())
+            }
+            _ => Ask::ChannelBind {
+                number: self.choose_number(),
+                peer: self.choose_peer(),
+            },
+        };
+        Operation::Request {
+            client,
+            // Mostly one user for each client, so that they get somewhere.
+            user: if self.rng.random_bool(0.8) {
+                client % USERS.len()
+            } else {
+                self.rng.random_range(0..USERS.len())
+            },
+            knows_password: self.rng.random_bool(0.96),
+            ask,
+            unknown_attribute: self.rng.random_bool(0.03),
+            arrivals: *[0, 1, 1, 1, 1, 1, 1, 2]
+                .choose(&mut self.rng)
+                .expect("some"),
+        }
+    }
+
+    fn choose_wish(&mut self) -> Wish {
+        let rare = |rng: &mut StdRng| rng.random_bool(0.15);
+        Wish {
+            transport: *[
+                Some(17),
+                Some(17),
+                Some(17),
+                Some(17),
+                Some(17),
+                Some(6),
+                None,
+            ]
+            .choose(&mut self.rng)
+            .expect("some"),
+            lifetime: self.choose_lifetime(),
+            even: rare(&mut self.rng).then(|| self.rng.random()),
+            family: rare(&mut self.rng).then(|| self.rng.random_range(1..=3)),
+            token: rare(&mut self.rng).then(|| self.choose_token()),
+        }
+    }
+
+    fn choose_token(&mut self) -> [u8; 8] {
+        let held = self.model.a_token();
+        held.unwrap_or_else(|| *self.tokens.choose(&mut self.rng).expect("one"))
+    }
+
+    fn choose_lifetime(&mut self) -> Option<u32> {
+        let lifetimes = [
+            None,
+            Some(0),
+            Some(1),
+            Some(700),
+            Some(3600),
+            Some(u32::MAX),
+        ];
+        *lifetimes.choose(&mut self.rng).expect("some")
+    }
+
+    fn choose_number(&mut self) -> u16 {
+        let numbers = [0x4000, 0x4001, 0x4002, 0x4003, 0x4FFF, 0x5000, 0x7FFF];
+        *numbers.choose(&mut self.rng).expect("some")
+    }
+
+    fn choose_peer(&mut self) -> SocketAddr {
+        match self.rng.random_range(0..10) {
+            0..7 => at(PEERS.choose(&mut self.rng).expect("some")),
+            7 => at(DENIED.choose(&mut self.rng).expect("some")),
+            _ => self.choose_told(),
+        }
+    }
+
+    fn choose_told(&mut self) -> SocketAddr {
+        let recent = self.told.len().saturating_sub(8);
+        *self.told[recent..].choose(&mut self.rng).expect("one")
+    }
+
+    fn perform(&mut self, operation: Operation) {
+        match operation {
+            Operation::Request {
+                client,
+                user,
+                knows_password,
+                ask,
+                unknown_attribute,
+                arrivals,
+            } => {
+                let asker = self.asker(client, user, knows_password);
+                self.request(&asker, &ask, unknown_attribute, arrivals);
+            }
+            Operation::Send { client, peer } => self.send(client, peer),
+            Operation::ChannelData { client, number } => self.channel_data(client, number),
+            Operation::PeerData { relayed, peer } => self.peer_data(relayed, peer),
+            Operation::Pause { time, noticed } => self.pause(time, noticed),
+            Operation::Disconnect { client } => {
+                if CLIENTS[client].0.is_stream() {
+                    self.net.disconnect(self.clients[client]);
+                    self.model.disconnect(client);
+                }
+            }
+        }
+    }
+
+    fn asker(&self, client: usize, user: usize, knows_password: bool) -> Asker {
+        let (name, id, expires) = USERS[user];
+        let username = match expires {
+            Some(expires) => name_until(expires, id),
+            None => name.to_owned(),
+        };
+        Asker {
+            client,
+            address: at(CLIENTS[client].1).ip(),
+            username,
+            user_id: id.to_owned(),
+            expires,
+            knows_password,
+        }
+    }
+
+    fn request(&mut self, asker: &Asker, ask: &Ask, unknown_attribute: bool, arrivals: u8) {
+        let client = self.clients[asker.client];
+        if asker.knows_password {
+            self.net.log_in(client, &asker.username);
+        } else {
+            self.net.log_in_with(client, &asker.username, "guessed");
+        }
+        let mut request = encode(ask);
+        if unknown_attribute {
+            request = request.with(0x7F00, b"");
+        }
+        let mut bytes = self.net.sign(client, &request);
+        for arrival in 0..arrivals {
+            let mut response = self.net.exchange(client, &bytes).expect("a response");
+            if response.error() == Some(438) {
+                assert_eq!(arrival, 0, "a nonce does not age between two copies");
+                bytes = self.net.sign(client, &request);
+                response = self.net.exchange(client, &bytes).expect("a response");
+            }
+            let transaction = u64::from_be_bytes(bytes[12..20].try_into().expect("eight"));
+            self.judge(asker, ask, unknown_attribute, &response, transaction);
+        }
+    }
+
+    /// Compares a response with the model's verdict.
+    fn judge(
+        &mut self,
+        asker: &Asker,
+        ask: &Ask,
+        unknown_attribute: bool,
+        response: &Message,
+        transaction: u64,
+    ) {
+        let verdict = if unknown_attribute {
+            // Credentials are judged first; the method never sees the request.
+            let empty = Ask::CreatePermission(Vec::new());
+            let refused = self.model.request(asker, &empty, transaction);
+            Err(if refused == Err(401) { 401 } else { 420 })
+        } else {
+            self.model.request(asker, ask, transaction)
+        };
+        assert_eq!(
+            response.error(),
+            verdict.as_ref().err().copied(),
+            "{verdict:?}"
+        );
+        match verdict {
+            Ok(Granted::New(opening)) => {
+                assert_eq!(u64::from(response.lifetime()), opening.lifetime);
+                let relayed = response.address(XOR_RELAYED_ADDRESS);
+                let token = response.get(RESERVATION_TOKEN);
+                let token = token.map(|token| token.try_into().expect("eight bytes"));
+                self.model
+                    .open(asker, &opening, (relayed, token), transaction);
+                self.told.push(relayed);
+                self.tokens.extend(token);
+            }
+            Ok(Granted::Again(relayed)) => {
+                assert_eq!(response.address(XOR_RELAYED_ADDRESS), relayed);
+            }
+            Ok(Granted::Refreshed(lifetime)) => {
+                assert_eq!(u64::from(response.lifetime()), lifetime);
+            }
+            Ok(Granted::Done) | Err(_) => {}
+        }
+    }
+
+    fn send(&mut self, client: usize, peer: SocketAddr) {
+        let expected = self.model.sends(client, peer);
+        let sent = self.net.send(self.clients[client], peer, b"out");
+        assert_eq!(sent.is_some(), expected);
+        if let Some(datagram) = sent {
+            assert_eq!((datagram.from, datagram.to), (self.from(client), peer));
+            // Where the peer is a relayed address of this server, the datagram comes right back in.
+            self.peer_data(peer, datagram.from);
+        }
+    }
+
+    fn channel_data(&mut self, client: usize, number: u16) {
+        let expected = self.model.sends_on(client, number);
+        let bytes = channel_data(number, b"out");
+        let sent = self.net.send_bytes(self.clients[client], &bytes);
+        assert_eq!(sent.map(|datagram| datagram.to), expected);
+    }
+
+    fn from(&self, client: usize) -> SocketAddr {
+        self.model.relayed(client).expect("an allocation")
+    }
+
+    fn peer_data(&mut self, relayed: SocketAddr, peer: SocketAddr) {
+        let expected = match self.model.hears(relayed, peer) {
+            Heard::Closed => Delivery::PortClosed,
+            Heard::Nowhere => Delivery::Dropped,
+            Heard::Indication { client } => Delivery::Data {
+                client: at(CLIENTS[client].1),
+                peer,
+                data: b"in".to_vec(),
+            },
+            Heard::Channel { client, number } => Delivery::Channel {
+                client: at(CLIENTS[client].1),
+                number,
+                data: b"in".to_vec(),
+            },
+        };
+        let datagram = crate::net::Datagram {
+            from: peer,
+            to: relayed,
+            data: b"in".to_vec(),
+            dont_fragment: false,
+        };
+        assert_eq!(self.net.arrive(&datagram), expected);
+    }
+
+    fn pause(&mut self, time: Duration, noticed: bool) {
+        self.model.now += time;
+        if noticed {
+            self.net.advance(time);
+            self.model.notice();
+        } else {
+            self.net.advance_unnoticed(time);
+        }
+    }
+
+    /// The counts agree as soon as nothing is overdue, and no limit is ever passed.
+    fn compare(&self) {
+        let allocations = self.net.server.allocations();
+        assert!(allocations <= model::TOTAL);
+        assert_eq!(allocations, self.model.allocations());
+        let ports = allocations + self.model.reservations();
+        assert_eq!(self.net.relayed.open_ports() as usize, ports);
+    }
+
+    /// Everything ends, and nothing is left.
+    fn end(mut self) {
+        if self.rng.random() {
+            self.net.server.handle_stop(self.net.now);
+            self.net.do_outputs();
+        }
+        self.net.advance(Duration::from_secs(3600));
+        assert_eq!(self.net.server.allocations(), 0);
+        assert_eq!(self.net.quotas.allocations(), 0);
+        assert_eq!(self.net.relayed.open_ports(), 0);
+        assert_eq!(self.net.server.poll_timeout(), None);
+    }
+}
+
+fn limit(setup: &mut Setup, rules: Rules) {
+    setup.turn.channel_keeps_permission = rules.channel_keeps_permission;
+    setup.turn.channel_numbers = match rules.last_channel {
+        0x4FFF => ChannelNumbers::Rfc8656,
+        _ => ChannelNumbers::Rfc5766,
+    };
+    setup.turn.max_permissions = model::MAX_PERMISSIONS;
+    setup.turn.max_channels = model::MAX_CHANNELS;
+    setup.turn.nonce_lifetime = Duration::from_secs(900);
+    setup.auth.after_expiry = match rules.grace {
+        Duration::ZERO => AfterExpiry::End,
+        grace => AfterExpiry::RefreshFor(grace),
+    };
+    setup.quotas.per_user = model::PER_USER as u32;
+    setup.quotas.per_client_address = model::PER_ADDRESS as u32;
+    setup.quotas.total = model::TOTAL as u32;
+    setup.ports = model::PORTS;
+    debug_assert_eq!(setup.relay[0].bind, ip("9.1.1.5"));
+}
+
+fn encode(ask: &Ask) -> Request {
+    match ask {
+        Ask::Allocate(wish) => {
+            let mut request = Request::allocate().without(0x0019);
+            if let Some(protocol) = wish.transport {
+                request = request.with(0x0019, [protocol, 0, 0, 0]);
+            }
+            if let Some(lifetime) = wish.lifetime {
+                request = request.lifetime(lifetime);
+            }
+            if let Some(pair) = wish.even {
+                request = request.with(EVEN_PORT, [if pair { 0x80 } else { 0 }]);
+            }
+            if let Some(family) = wish.family {
+                request = request.family(family);
+            }
+            if let Some(token) = wish.token {
+                request = request.with(RESERVATION_TOKEN, token);
+            }
+            request
+        }
+        Ask::Refresh { lifetime, family } => {
+            let request = Request::refresh();
+            let request = lifetime.iter().fold(request, |r, secs| r.lifetime(*secs));
+            family.iter().fold(request, |r, family| r.family(*family))
+        }
+        Ask::CreatePermission(peers) => Request::create_permission(peers),
+        Ask::ChannelBind { number, peer } => Request::channel_bind(*number, *peer),
+    }
+}
