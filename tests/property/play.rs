@@ -327,6 +327,8 @@ impl Play {
             let mut response = self.net.exchange(client, &bytes).expect("a response");
             if response.error() == Some(438) {
                 assert_eq!(arrival, 0, "a nonce does not age between two copies");
+                // The refused request, too, ended what was over.
+                self.model.notice();
                 bytes = self.net.sign(client, &request);
                 response = self.net.exchange(client, &bytes).expect("a response");
             }

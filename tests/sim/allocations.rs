@@ -124,9 +124,13 @@ fn an_ended_allocation_is_not_revived_while_its_deadline_waits() {
     let mut net = Net::new();
     let alice = net.allocate("alice");
     let peer = net.peer();
-    net.permit(alice, peer);
-    net.advance_unnoticed(Duration::from_secs(600));
+    net.advance_secs(400);
+    net.bind(alice, 0x4000, peer);
+    net.advance_unnoticed(Duration::from_secs(200) - INSTANT);
+    assert!(net.send(alice, peer, b"last").is_some());
+    net.advance_unnoticed(INSTANT);
     assert_eq!(net.send(alice, peer, b"late"), None);
+    assert_eq!(net.send_on(alice, 0x4000, b"late"), None);
     assert_eq!(net.send_from_peer(peer, alice, b"late"), Delivery::Dropped);
     assert_eq!(net.refusal(alice, Request::refresh()), 437);
     assert_eq!(net.refusal(alice, Request::create_permission(&[peer])), 437);

@@ -96,9 +96,24 @@ fn another_realm_is_refused() {
     let alice = net.client("alice");
     let mut signature = net.signature(alice);
     signature.realm = Some("other.example".to_owned());
-    signature.key = long_term_key("alice", "other.example", "the password of alice");
-    let bytes = Request::allocate().encode(net.transaction(), Some(&signature));
-    assert_eq!(net.exchange(alice, &bytes).unwrap().error(), Some(401));
+    let other_key = long_term_key("alice", "other.example", "the password of alice");
+    for key in [signature.key, other_key] {
+        signature.key = key;
+        let bytes = Request::allocate().encode(net.transaction(), Some(&signature));
+        assert_eq!(net.exchange(alice, &bytes).unwrap().error(), Some(401));
+    }
+}
+
+#[test]
+fn a_key_counts_for_its_own_username_alone() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let mut signature = net.signature(alice);
+    for name in ["bob", "nobody", ""] {
+        signature.username = Some(name.to_owned());
+        let bytes = Request::refresh().encode(net.transaction(), Some(&signature));
+        assert_eq!(net.exchange(alice, &bytes).unwrap().error(), Some(401));
+    }
 }
 
 #[test]
@@ -213,8 +228,11 @@ fn in_strict_mode_the_last_second_of_a_credential_is_granted() {
     let dave = net.client(&name_until(30, "dave"));
     net.advance_secs(30);
     assert_eq!(net.succeed(dave, Request::allocate()).lifetime(), 1);
+    net.advance(Duration::from_millis(500));
+    assert_eq!(net.succeed(dave, Request::refresh()).lifetime(), 1);
+    net.advance(Duration::from_millis(500) - INSTANT);
     assert_eq!(net.server.allocations(), 1);
-    net.advance_secs(1);
+    net.advance(INSTANT);
     assert_eq!(net.endings(), [EndReason::CredentialEnded]);
 }
 
