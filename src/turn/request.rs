@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
+use stun::error_code::{CODE_STALE_NONCE, CODE_UNAUTHORIZED};
 
 use super::Now;
 use super::five_tuple::Flow;
@@ -13,6 +14,11 @@ use super::server::Server;
 use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
 use crate::wire::reply::Reply;
 use crate::wire::{Message, Method, PeerAddr, integrity};
+
+/// The longest USERNAME in bytes (RFC 8489 §14.3).
+const MAX_USERNAME: usize = 508;
+/// How much of a name that anyone may have made up is told to the operator.
+const NAMED_CHARACTERS: usize = 64;
 
 /// A request whose credentials hold.
 pub(super) struct Authenticated {
@@ -46,13 +52,8 @@ impl Server {
         let (key, username) = (authenticated.key.clone(), authenticated.username.clone());
         if request.has_unknown() {
             let reply = unknown_attributes(request).sign(key.as_bytes());
-            self.note_refusal(
-                &flow,
-                request,
-                Reject::UnknownAttributes,
-                Some(username),
-                None,
-            );
+            let reject = Reject::UnknownAttributes;
+            self.note_refusal(&flow, request, reject, Some(&username), None);
             return self.reply(flow, reply);
         }
         match self.obey(flow, request, authenticated, now) {
@@ -118,6 +119,9 @@ impl Server {
         ) else {
             return Err(Reject::IncompleteCredentials);
         };
+        if username.len() > MAX_USERNAME {
+            return Err(Reject::Malformed("USERNAME is 508 bytes at most"));
+        }
         if realm != self.auth.realm() {
             return Err(Reject::BadCredentials(AuthError::WrongPassword));
         }
@@ -173,11 +177,11 @@ impl Server {
             return;
         }
         let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
-        if reject != Reject::IncompleteCredentials {
+        if matches!(reject.code(), CODE_UNAUTHORIZED | CODE_STALE_NONCE) {
             let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
             reply = reply.challenge(self.auth.realm(), &nonce);
         }
-        let username = request.text(ATTR_USERNAME).map(str::to_owned);
+        let username = request.text(ATTR_USERNAME);
         self.note_refusal(&flow, request, reject, username, None);
         self.reply(flow, reply.finish());
     }
@@ -206,7 +210,7 @@ impl Server {
         let reply = Reply::error(request, reject.code(), &reason)
             .software(self.settings.software.as_deref())
             .sign(key.as_bytes());
-        self.note_refusal(&flow, request, reject, Some(username.to_owned()), peer);
+        self.note_refusal(&flow, request, reject, Some(username), peer);
         self.reply(flow, reply);
     }
 
@@ -215,9 +219,10 @@ impl Server {
         flow: &Flow,
         request: &Message<'_>,
         reject: Reject,
-        username: Option<String>,
+        username: Option<&str>,
         peer: Option<PeerAddr>,
     ) {
+        let username = username.map(|name| name.chars().take(NAMED_CHARACTERS).collect());
         self.counters.refusals += 1;
         self.outputs
             .push_back(Output::Event(Event::Refused(Refused {

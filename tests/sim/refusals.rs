@@ -2,7 +2,7 @@
 //!
 //! [`Net::exchange`]: crate::net::Net::exchange
 
-use uturn::turn::{DropReason, RelayAddress, Transport};
+use uturn::turn::{DropReason, Event, RelayAddress, Transport};
 
 use crate::net::codec::{
     Integrity, LIFETIME, REQUESTED_TRANSPORT, Request, SOFTWARE, UNKNOWN_ATTRIBUTES,
@@ -259,5 +259,21 @@ fn unauthenticated_replies_to_one_source_are_limited() {
     for _ in 0..100 {
         let bytes = Request::binding().encode(net.transaction(), None);
         assert!(net.exchange(stream, &bytes).is_some());
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_and_not_repeated_in_full() {
+    let mut net = Net::new();
+    for (length, code) in [(508, 401), (509, 400), (60_000, 400)] {
+        let mallory = net.client(&"\u{1b}".repeat(length));
+        let request = net.sign(mallory, &Request::allocate());
+        let response = net.exchange(mallory, &request).expect("a response");
+        assert_eq!(response.error(), Some(code), "{length}");
+        let told = net.events.iter().rev().find_map(|event| match event {
+            Event::Refused(refused) => refused.username.clone(),
+            Event::Opened(_) | Event::Ended(_) => None,
+        });
+        assert_eq!(told.map(|name| name.chars().count()), Some(64));
     }
 }

@@ -268,7 +268,7 @@ impl Net {
     }
 
     /// Every response carries the transaction id and the type of its request. It is signed with the key of the
-    /// request, except for those that challenge or have no key to be signed with.
+    /// request, except for those that challenge or have no key to be signed with, as a name that is too long has none.
     fn check_response(&mut self, client: ClientId, request: &[u8], response: &Message) {
         assert_eq!(response.id[..], request[8..20]);
         let request = Message::decode(request);
@@ -288,6 +288,9 @@ impl Net {
         let signed = [USERNAME, REALM_ATTRIBUTE, NONCE, MESSAGE_INTEGRITY]
             .into_iter()
             .all(|needed| request.has(needed))
+            && request
+                .get(USERNAME)
+                .is_some_and(|name| name.len() <= LONGEST_USERNAME)
             && request.typ != BINDING;
         let expected = match response.error() {
             Some(401 | 438) => Integrity::Absent,
@@ -388,6 +391,9 @@ impl Net {
 }
 
 /// The password that belongs to a name: a static user's, or one signed with the first shared secret.
+/// RFC 8489 §14.3.
+const LONGEST_USERNAME: usize = 508;
+
 fn password_of(username: &str) -> String {
     if STATIC_USERS.contains(&username) {
         static_password(username)
