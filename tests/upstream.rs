@@ -143,6 +143,7 @@ fn loopback_relay() -> Relay {
             relay_ports: 49_152..=65_535,
             max_connections: 8,
             max_connections_per_address: 8,
+            new_connections: admission::rate_limit::Settings::default(),
             idle_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             listener_receive_buffer: 1 << 20,

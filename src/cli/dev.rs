@@ -83,9 +83,9 @@ fn serve(checked: Checked) -> Result<(), String> {
         format!("{sentence}; `uturn dev --port 0 --tls-port 0 --http-port 0` takes free ports")
     })?;
     print!("{}", greeting(&service, &credential));
-    signals.wait(&service);
+    let ended = signals.wait(&service);
     service.stop();
-    Ok(())
+    ended
 }
 
 /// The configuration that `uturn dev` stands for.

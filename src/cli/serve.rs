@@ -84,9 +84,9 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
         NotifyState::Ready,
         NotifyState::Status(&format!("serving {listeners}")),
     ]);
-    signals.wait(&service);
+    let ended = signals.wait(&service);
     tell(&[NotifyState::Stopping]);
     service.stop();
     info!("stopped");
-    Ok(())
+    ended
 }

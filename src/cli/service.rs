@@ -99,7 +99,9 @@ impl Signals {
 
     /// Waits until the process is asked to end (SIGTERM, SIGINT); meanwhile tells the service manager that
     /// the service is alive.
-    pub fn wait(&mut self, service: &Service) {
+    ///
+    /// An error means that the relay has failed: the service manager is to start it anew.
+    pub fn wait(&mut self, service: &Service) -> Result<(), String> {
         let Self {
             runtime,
             terminate,
@@ -108,25 +110,34 @@ impl Signals {
         } = self;
         runtime.block_on(async {
             let mut watchdog = watchdog();
+            let mut look = tokio::time::interval(LOOK_EVERY);
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => return info!("SIGTERM: stopping"),
-                    _ = interrupt.recv() => return info!("SIGINT: stopping"),
+                    _ = terminate.recv() => {
+                        info!("SIGTERM: stopping");
+                        return Ok(());
+                    }
+                    _ = interrupt.recv() => {
+                        info!("SIGINT: stopping");
+                        return Ok(());
+                    }
                     _ = hangup.recv() => {
                         info!("SIGHUP: the configuration is read at start only; restart to change it");
                     }
-                    () = tick(&mut watchdog) => {
-                        if service.relay.is_ready() {
-                            tell(&[NotifyState::Watchdog]);
-                        } else {
-                            warn!("the relay does not answer; the service manager will restart it");
+                    _ = look.tick() => {
+                        if !service.relay.is_ready() {
+                            return Err("a worker of the relay has failed".to_owned());
                         }
                     }
+                    () = tick(&mut watchdog) => tell(&[NotifyState::Watchdog]),
                 }
             }
-        });
+        })
     }
 }
+
+/// How often the relay is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Ticks twice per period of the service manager's watchdog, if it has one.
 fn watchdog() -> Option<tokio::time::Interval> {

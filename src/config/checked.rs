@@ -97,6 +97,10 @@ fn shell(document: &raw::Document) -> net::Settings {
         relay_ports: document.relay.value.ports.value.0.clone(),
         max_connections: limits.connections.value.0 as usize,
         max_connections_per_address: limits.connections_per_address.value.0 as usize,
+        new_connections: rate_limit::Settings {
+            per_second: limits.new_connections_per_second.value.0,
+            burst: limits.new_connections_burst.value.0,
+        },
         idle_timeout: limits.idle_timeout.value.0,
         handshake_timeout: limits.handshake_timeout.value.0,
         listener_receive_buffer: server.listener_receive_buffer.value.0,

@@ -106,6 +106,8 @@ sections! {
         unauthenticated_replies_burst: Number<1, 1_000_000> = "250",
         connections: Number<1, 1_000_000> = "16384",
         connections_per_address: Number<1, 1_000_000> = "512",
+        new_connections_per_second: Number<1, 1_000_000> = "50",
+        new_connections_burst: Number<1, 1_000_000> = "250",
         idle_timeout: Period<1, 3600> = r#""30s""#,
         handshake_timeout: Period<1, 300> = r#""10s""#,
     }

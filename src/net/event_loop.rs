@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
-use tracing::warn;
+use tokio::task::{JoinSet, LocalSet};
+use tracing::{error, warn};
 
 use super::listeners::Sockets;
 use super::stream;
@@ -25,7 +25,10 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// Runs a worker until it is told to stop.
+/// Runs a worker until it is told to stop, or until one of its tasks ends: none of them should.
+///
+/// A worker that has lost a task would leave its share of the clients without an answer, so it ends as a whole, which
+/// [`super::Running::is_ready`] tells.
 pub(super) fn run(
     runtime: Runtime,
     worker: Worker,
@@ -36,23 +39,32 @@ pub(super) fn run(
     let worker = Rc::new(RefCell::new(worker));
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        for (at, socket) in sockets.udp.into_iter().enumerate() {
-            spawn_local(watch_listener(Rc::clone(&worker), at, socket));
+        let mut tasks = spawn_tasks(&worker, sockets, &streams);
+        tokio::select! {
+            // An error means that whoever could say so is gone, which is a reason to stop as well.
+            _ = stopping.wait_for(|stop| *stop) => {}
+            _ = tasks.join_next() => error!("a worker has lost one of its tasks and ends"),
         }
-        for (listener, socket) in sockets.streams {
-            spawn_local(stream::accept(
-                Rc::clone(&worker),
-                listener,
-                socket,
-                streams.clone(),
-            ));
-        }
-        spawn_local(watch_relays(Rc::clone(&worker)));
-        spawn_local(watch_deadlines(Rc::clone(&worker)));
-        // An error means that whoever could say so is gone, which is a reason to stop as well.
-        let _ = stopping.wait_for(|stop| *stop).await;
         worker.borrow_mut().handle_stop();
     });
+}
+
+fn spawn_tasks(
+    worker: &Rc<RefCell<Worker>>,
+    sockets: Sockets,
+    streams: &StreamSettings,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (at, socket) in sockets.udp.into_iter().enumerate() {
+        tasks.spawn_local(watch_listener(Rc::clone(worker), at, socket));
+    }
+    for (listener, socket) in sockets.streams {
+        let streams = streams.clone();
+        tasks.spawn_local(stream::accept(Rc::clone(worker), listener, socket, streams));
+    }
+    tasks.spawn_local(watch_relays(Rc::clone(worker)));
+    tasks.spawn_local(watch_deadlines(Rc::clone(worker)));
+    tasks
 }
 
 async fn watch_listener(worker: Rc<RefCell<Worker>>, at: usize, socket: UdpSocket) {

@@ -12,6 +12,9 @@ use super::{Listener, ListenerTransport, Settings, sys};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// Send buffer of a connection, in bytes; Linux gives twice as much.
+const STREAM_SEND_BUFFER: usize = 256 * 1024;
+
 /// The listening sockets of one worker.
 pub(super) struct Sockets {
     pub(super) udp: Vec<UdpSocket>,
@@ -57,6 +60,8 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
         worker.udp.push(socket.into());
     } else {
         socket.set_reuse_address(true)?;
+        // Connections inherit it: what a client that does not read can keep in the kernel.
+        socket.set_send_buffer_size(STREAM_SEND_BUFFER)?;
         socket.bind(&listener.address.into())?;
         socket.listen(BACKLOG)?;
         worker.streams.push((*listener, socket.into()));

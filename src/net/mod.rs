@@ -46,6 +46,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// TCP and TLS connections from one client address (IPv6: one /64).
     pub max_connections_per_address: usize,
+    /// New connections from one client address (IPv6: one /64), for each worker.
+    pub new_connections: crate::admission::rate_limit::Settings,
     /// How long a connection without an allocation may stay silent.
     pub idle_timeout: Duration,
     /// How long a TLS handshake may take.

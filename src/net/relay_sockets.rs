@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -22,17 +23,22 @@ const ATTEMPTS: usize = 64;
 /// Ports that may be reserved at a time: each holds a socket for up to 30 s that nobody uses.
 const MAX_RESERVATIONS: usize = 1024;
 
+/// How often the operator is told that the system refuses relay sockets.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
 /// Ports reserved by EVEN-PORT (RFC 8656 §7.2), for whichever worker the token arrives at.
 #[derive(Default)]
 pub(super) struct Reservations(Mutex<HashMap<ReservationToken, RelaySocket>>);
 
 impl Reservations {
-    fn has_room(&self) -> bool {
-        self.lock().len() < MAX_RESERVATIONS
-    }
-
-    fn keep(&self, token: ReservationToken, socket: RelaySocket) {
-        self.lock().insert(token, socket);
+    /// Keeps a port for its token, if there is room for one more.
+    fn keep(&self, token: ReservationToken, socket: RelaySocket) -> Result<(), OpenError> {
+        let mut reserved = self.lock();
+        if reserved.len() >= MAX_RESERVATIONS {
+            return Err(OpenError::NoPort);
+        }
+        reserved.insert(token, socket);
+        Ok(())
     }
 
     fn take(&self, token: ReservationToken) -> Option<RelaySocket> {
@@ -65,6 +71,7 @@ pub(super) struct RelaySockets {
     reservations: Arc<Reservations>,
     receive_buffer: usize,
     rng: StdRng,
+    warned: Option<Instant>,
 }
 
 impl RelaySockets {
@@ -82,6 +89,7 @@ impl RelaySockets {
             reservations,
             receive_buffer,
             rng,
+            warned: None,
         }
     }
 
@@ -98,23 +106,14 @@ impl RelaySockets {
 
     /// Opens a relay socket and waits for its data from here on.
     pub(super) fn open(&mut self, wish: &OpenRelay) -> Result<OpenedRelay, OpenError> {
-        let socket = match wish.want {
-            Want::Any => self.bind(wish.near, Parity::Any)?.0,
-            Want::Even => self.bind(wish.near, Parity::Even)?.0,
-            Want::EvenAndReserve(token) => {
-                if !self.reservations.has_room() {
-                    return Err(OpenError::NoPort);
-                }
-                let (lower, higher) = self.bind(wish.near, Parity::EvenPair)?;
-                if let Some(higher) = higher {
-                    self.reservations.keep(token, higher);
-                }
-                lower
+        let (socket, higher) = match wish.want {
+            Want::Any => self.bind(wish.near, Parity::Any)?,
+            Want::Even => self.bind(wish.near, Parity::Even)?,
+            Want::EvenAndReserve(_) => self.bind(wish.near, Parity::EvenPair)?,
+            Want::Reserved(token) => {
+                let reserved = self.reservations.take(token);
+                (reserved.ok_or(OpenError::NoReservation)?, None)
             }
-            Want::Reserved(token) => self
-                .reservations
-                .take(token)
-                .ok_or(OpenError::NoReservation)?,
         };
         let opened = OpenedRelay {
             bound: socket.bound,
@@ -122,6 +121,9 @@ impl RelaySockets {
         self.epoll
             .add(socket.socket.as_fd(), u64::from(wish.relay.0))
             .map_err(|error| self.system("watch", socket.bound.ip(), &error))?;
+        if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
+            self.reservations.keep(*token, higher)?;
+        }
         let at = wish.relay.0 as usize;
         if self.by_id.len() <= at {
             self.by_id.resize_with(at + 1, || None);
@@ -197,8 +199,13 @@ impl RelaySockets {
         Ok(socket.into())
     }
 
-    fn system(&self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
-        warn!(%ip, %error, "cannot {what} a relay socket");
+    /// Tells the operator, but not once for every request while descriptors or memory are short.
+    fn system(&mut self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
+        let now = Instant::now();
+        if self.warned.is_none_or(|last| now - last >= WARN_EVERY) {
+            self.warned = Some(now);
+            warn!(%ip, %error, "cannot {what} a relay socket");
+        }
         OpenError::System
     }
 }

@@ -140,7 +140,8 @@ fn new_worker(
         StdRng::from_seed(random()?),
     );
     let log = EventLog::new(relay.log_full_addresses, now);
-    Worker::new(server, udp, relays, epoll, log)
+    let accepts = ReplyLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
+    Worker::new(server, udp, relays, epoll, accepts, log)
         .map_err(|error| StartError::system("use a listening socket", &error))
 }
 

@@ -27,6 +27,11 @@ use crate::wire::{Kind, classify};
 const LINGER: Duration = Duration::from_secs(5);
 /// Pause after the system refused a connection, say for want of descriptors: the listener stays readable meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take to read what has been sent to it, before it is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// What a connection may send in all before it has an allocation, and in one message.
+const MAX_BEFORE_ALLOCATION: usize = 64 * 1024;
+const MAX_MESSAGE_BEFORE_ALLOCATION: usize = 4096;
 /// Buffers above this size are given back when they are empty.
 const KEEP: usize = 16 * 1024;
 
@@ -50,6 +55,14 @@ pub(super) async fn accept(
                 continue;
             }
         };
+        if !worker
+            .borrow_mut()
+            .accepts
+            .allow(client.ip(), std::time::Instant::now())
+        {
+            debug!("connection refused: too many from this address in a short time");
+            continue;
+        }
         // Without a place it is closed at once.
         let Some(place) = settings.connections.admit(client.ip()) else {
             debug!("connection refused: limit reached");
@@ -118,6 +131,8 @@ struct Reading {
     last_message: Instant,
     /// Whether there ever was an allocation.
     has_allocated: bool,
+    /// Bytes received before there was one.
+    before_allocation: usize,
 }
 
 impl Connection {
@@ -157,15 +172,20 @@ impl Connection {
             partial: Vec::new(),
             last_message: Instant::now(),
             has_allocated: false,
+            before_allocation: 0,
         };
         loop {
             let idle = reading.last_message + self.idle_timeout;
             tokio::select! {
                 more = read_with_scratch(&self.worker, |context, worker, scratch| {
                     self.poll_read(context, worker, scratch, reader.as_mut(), &mut reading)
-                }) => if !more? {
-                    return Ok(());
-                },
+                }) => {
+                    if !more? {
+                        return Ok(());
+                    }
+                    // However fast this client sends, the others have their turn.
+                    tokio::task::yield_now().await;
+                }
                 () = sleep_until(idle) => self.check_idle(&mut reading)?,
             }
         }
@@ -217,7 +237,7 @@ impl Connection {
         }
         debug_assert!(reading.partial.len() < MAX_FRAME);
         reading.has_allocated |= worker.server.has_allocation(&self.flow.five_tuple);
-        Ok(())
+        reading.check_stranger(received.len())
     }
 
     /// Gives up a connection that begins with ChannelData: HTTP does, as `G` and `P` are such bytes.
@@ -261,7 +281,9 @@ impl Connection {
                 buffer.shrink_to(KEEP);
                 self.writable.notified().await;
             } else {
-                self.write_messages(&mut writer, &buffer).await?;
+                timeout(WRITE_TIMEOUT, self.write_messages(&mut writer, &buffer))
+                    .await
+                    .map_err(|_| io::Error::other("the client does not read"))??;
             }
         }
     }
@@ -289,6 +311,21 @@ impl Connection {
 }
 
 impl Reading {
+    /// Bounds what a client can cost that has not shown any credentials: each request is checked against every secret.
+    fn check_stranger(&mut self, received: usize) -> io::Result<()> {
+        if self.has_allocated {
+            return Ok(());
+        }
+        self.before_allocation = self.before_allocation.saturating_add(received);
+        if self.before_allocation > MAX_BEFORE_ALLOCATION {
+            return Err(io::Error::other("too much without an allocation"));
+        }
+        if self.partial.len() > MAX_MESSAGE_BEFORE_ALLOCATION {
+            return Err(io::Error::other("too long a message without an allocation"));
+        }
+        Ok(())
+    }
+
     fn handled(&mut self, bytes: usize) {
         if bytes > 0 {
             self.last_message = Instant::now();

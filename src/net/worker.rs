@@ -17,6 +17,7 @@ use super::relay_sockets::RelaySockets;
 use super::stream_table::{Queued, StreamTable};
 use super::sys::{Arena, Datagram, Epoll, Events, SendBatch, set_dont_fragment};
 use super::udp::UdpListener;
+use crate::admission::rate_limit::ReplyLimiter;
 use crate::auth::UnixTime;
 use crate::turn::{Flow, FromClient, LinkId, Now, Output, RelayId, Server, ToPeer};
 use crate::wire::data_header::MAX_HEADER;
@@ -30,8 +31,8 @@ const SLOTS_PER_RELAY: usize = 16;
 const READY: usize = 64;
 /// Batches handled for one direction before the other one has its turn.
 const ROUNDS: usize = 4;
-/// Bytes read from a connection at a time.
-const READ: usize = 64 * 1024;
+/// Bytes read from a connection at a time: what is handled before the others have their turn.
+const READ: usize = 16 * 1024;
 
 /// Marks the links that are connections; the rest of the number is a place in the table.
 const STREAM_LINK: u32 = 1 << 31;
@@ -49,6 +50,8 @@ pub(super) struct StreamSettings {
 pub(super) struct Worker {
     pub(super) server: Server,
     pub(super) streams: StreamTable,
+    /// How often one address may connect.
+    pub(super) accepts: ReplyLimiter,
     /// Where connections are read to: one for all of them, as each is handled before the next is read.
     pub(super) scratch: Box<[u8]>,
     listeners: Vec<UdpListener>,
@@ -68,6 +71,7 @@ impl Worker {
         udp: &[UdpSocket],
         relays: RelaySockets,
         epoll: Arc<Epoll>,
+        accepts: ReplyLimiter,
         log: EventLog,
     ) -> io::Result<Self> {
         let listeners = udp
@@ -78,7 +82,8 @@ impl Worker {
         Ok(Self {
             server,
             streams: StreamTable::default(),
-            scratch: vec![0; READ].into_boxed_slice(),
+            accepts,
+            scratch: Box::default(),
             listeners,
             relays,
             epoll,
@@ -415,7 +420,11 @@ pub(super) async fn read_with_scratch<T>(
 ) -> T {
     poll_fn(|context| {
         let mut worker = worker.borrow_mut();
+        // Nothing is lost if `read` fails: without a buffer the next one makes another.
         let mut scratch = std::mem::take(&mut worker.scratch);
+        if scratch.is_empty() {
+            scratch = vec![0; READ].into_boxed_slice();
+        }
         let polled = read(context, &mut worker, &mut scratch);
         worker.scratch = scratch;
         polled

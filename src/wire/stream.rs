@@ -4,8 +4,8 @@ use stun::message::MAGIC_COOKIE;
 
 use super::{Kind, channel_data, classify, message};
 
-/// The longest message that a stream can carry: ChannelData of 65,535 bytes with its padding.
-pub const MAX_FRAME: usize = channel_data::HEADER_LEN + 65_536;
+/// The longest message that a stream can carry: STUN, whose length is a multiple of four below 65,536.
+pub const MAX_FRAME: usize = message::HEADER_LEN + 65_532;
 
 /// What the bytes received so far begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +88,12 @@ mod tests {
 
     #[test]
     fn the_longest_frame_is_within_the_bound() {
-        assert_eq!(next_frame(&[0x40, 0, 0xff, 0xff]), Frame::Partial);
-        let longest = vec![0x40; MAX_FRAME];
-        let mut longest = longest;
-        longest[2..4].copy_from_slice(&[0xff, 0xff]);
-        assert_eq!(next_frame(&longest), Frame::Whole(MAX_FRAME));
+        let mut channel_data = vec![0x40; MAX_FRAME];
+        channel_data[2..4].copy_from_slice(&[0xff, 0xff]);
+        assert_eq!(next_frame(&channel_data), Frame::Whole(65_540));
+        let mut stun = vec![0; MAX_FRAME];
+        stun[..8].copy_from_slice(&[0, 1, 0xff, 0xfc, 0x21, 0x12, 0xa4, 0x42]);
+        assert_eq!(next_frame(&stun), Frame::Whole(MAX_FRAME));
+        assert_eq!(next_frame(&stun[..MAX_FRAME - 1]), Frame::Partial);
     }
 }

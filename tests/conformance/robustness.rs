@@ -181,6 +181,59 @@ fn sec_06_slowly_fed_message_does_not_hold_a_connection() {
     panic!("a connection that never finishes a message is left open");
 }
 
+/// Who connects again and again is not served again and again, and another address is.
+#[test]
+fn sec_06_new_connections_are_limited_per_source() {
+    let Some(server) = Target::with(Flavour::Reticent) else {
+        return;
+    };
+    let connect = |_| TcpStream::connect(server.address).expect("connecting to the server");
+    let mut streams: Vec<TcpStream> = (0..400).map(connect).collect();
+    let end = Instant::now() + Duration::from_secs(1);
+    let refused = streams.iter_mut().map(|stream| is_turned_away(stream, end));
+    let refused = refused.filter(|refused| *refused).count();
+    // Ten at once and one a second, for each worker.
+    assert!(refused > 200, "{refused} of 400 were refused");
+}
+
+/// Without an allocation, a connection gets no endless number of refusals: each costs the server a check of its key.
+#[test]
+fn sec_06_stranger_who_sends_much_is_disconnected() {
+    let server = Target::shared();
+    let mut stream = TcpStream::connect(server.address).expect("connecting to the server");
+    let end = Instant::now() + Duration::from_secs(10);
+    let request = allocate().bytes();
+    let mut sent = 0;
+    while sent < 1_000_000 {
+        if stream.write_all(&request).is_err() {
+            return;
+        }
+        sent += request.len();
+    }
+    assert!(is_closed_by(&mut stream, end), "{sent} bytes were taken");
+}
+
+/// Nobody without an allocation needs a message of more than a few kilobytes.
+#[test]
+fn sec_06_stranger_with_a_long_message_is_disconnected() {
+    let server = Target::shared();
+    let mut stream = TcpStream::connect(server.address).expect("connecting to the server");
+    let request = Draft::request(method::BINDING).claim_length(40_000).bytes();
+    let written = stream
+        .write_all(&request)
+        .and_then(|()| stream.write_all(&[0; 30_000]));
+    let end = Instant::now() + Duration::from_secs(10);
+    assert!(written.is_err() || is_closed_by(&mut stream, end));
+}
+
+/// Whether the server has closed `stream` instead of answering on it.
+fn is_turned_away(stream: &mut TcpStream, end: Instant) -> bool {
+    let asked = stream.write_all(&Draft::request(method::BINDING).bytes());
+    asked.is_err() || stream.set_read_timeout(Some(left_until(end))).is_err() || {
+        !matches!(stream.read(&mut [0; 512]), Ok(1..))
+    }
+}
+
 /// Flips, drops or repeats bytes.
 fn mutated(mut bytes: Vec<u8>, random: &mut StdRng) -> Vec<u8> {
     for _ in 0..random.random_range(1..6) {
@@ -212,11 +265,8 @@ fn flood(server: &Target) {
 /// Whether the server closes `stream` before `end`.
 fn is_closed_by(stream: &mut TcpStream, end: Instant) -> bool {
     loop {
-        let left = end
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1));
         stream
-            .set_read_timeout(Some(left))
+            .set_read_timeout(Some(left_until(end)))
             .expect("a timeout above zero");
         match stream.read(&mut [0; 512]) {
             Ok(0) => return true,
@@ -228,6 +278,12 @@ fn is_closed_by(stream: &mut TcpStream, end: Instant) -> bool {
             Err(_) => return true,
         }
     }
+}
+
+/// A read timeout, which may not be zero.
+fn left_until(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1))
 }
 
 const MUTATION_ROUNDS: usize = 60;

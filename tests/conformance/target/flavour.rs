@@ -107,6 +107,8 @@ impl Flavour {
             Self::Reticent => {
                 config.set("limits", "unauthenticated_replies_per_second", 1);
                 config.set("limits", "unauthenticated_replies_burst", 10);
+                config.set("limits", "new_connections_per_second", 1);
+                config.set("limits", "new_connections_burst", 10);
             }
             Self::Impatient => {
                 config.set("limits", "idle_timeout", "\"1s\"");
@@ -143,6 +145,9 @@ impl Config {
             "tls",
             format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"),
         );
+        // All clients have one address here.
+        config.set("limits", "new_connections_per_second", 100_000);
+        config.set("limits", "new_connections_burst", 100_000);
         config.set("tls", "certificate", format!("{certificate:?}"));
         config.set("tls", "key", format!("{key:?}"));
         config.set("auth", "realm", format!("{REALM:?}"));
