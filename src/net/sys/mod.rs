@@ -7,6 +7,7 @@
 mod address;
 mod control;
 mod epoll;
+mod fixed;
 mod options;
 mod recv;
 mod send;

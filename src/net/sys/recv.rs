@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::address::RawAddress;
 use super::control::Control;
+use super::fixed::Fixed;
 
 /// Room before each datagram, for a header to be written before its data.
 const HEADROOM: usize = 64;
@@ -21,17 +22,17 @@ const SLOT: usize = HEADROOM + PAYLOAD + TAILROOM;
 ///
 /// A datagram is received into a slot and stays there until it has been sent on.
 pub(crate) struct Arena {
-    bytes: Box<[u8]>,
-    names: Box<[RawAddress]>,
-    controls: Box<[Control]>,
-    iovecs: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
+    bytes: Fixed<u8>,
+    names: Fixed<RawAddress>,
+    controls: Fixed<Control>,
+    iovecs: Fixed<libc::iovec>,
+    headers: Fixed<libc::mmsghdr>,
     /// Slots whose headers the kernel wrote to in the last call.
     written: Range<usize>,
 }
 
-// SAFETY: the raw pointers in `iovecs` and `headers` lead into the boxes beside them, which move with the arena
-// without moving their contents, and are only used through `&mut self`.
+// SAFETY: the raw pointers in `iovecs` and `headers` lead into the memory beside them, which moves with the arena without
+// changing its place, and are only followed by the kernel, during `receive`, which borrows the arena mutably.
 unsafe impl Send for Arena {}
 
 /// A datagram in a slot.
@@ -49,27 +50,25 @@ impl Arena {
     /// Makes `slots` slots.
     pub(crate) fn new(slots: usize) -> Self {
         let mut arena = Self {
-            bytes: vec![0; slots * SLOT].into_boxed_slice(),
-            names: vec![RawAddress::zeroed(); slots].into_boxed_slice(),
-            controls: vec![Control::zeroed(); slots].into_boxed_slice(),
+            bytes: Fixed::new(0, slots * SLOT),
+            names: Fixed::new(RawAddress::zeroed(), slots),
+            controls: Fixed::new(Control::zeroed(), slots),
             // SAFETY: both are plain integers and pointers, for which all zeroes is a value.
-            iovecs: vec![unsafe { zeroed::<libc::iovec>() }; slots].into_boxed_slice(),
+            iovecs: Fixed::new(unsafe { zeroed::<libc::iovec>() }, slots),
             // SAFETY: as above.
-            headers: vec![unsafe { zeroed::<libc::mmsghdr>() }; slots].into_boxed_slice(),
+            headers: Fixed::new(unsafe { zeroed::<libc::mmsghdr>() }, slots),
             written: 0..slots,
         };
-        let base = arena.bytes.as_mut_ptr();
         for slot in 0..slots {
-            arena.iovecs[slot] = libc::iovec {
-                // SAFETY: `slot * SLOT + HEADROOM` is within the allocation of `slots * SLOT` bytes.
-                iov_base: unsafe { base.add(slot * SLOT + HEADROOM) }.cast(),
+            arena.iovecs.get_mut()[slot] = libc::iovec {
+                iov_base: arena.bytes.pointer(slot * SLOT + HEADROOM).cast(),
                 iov_len: PAYLOAD,
             };
-            let header = &mut arena.headers[slot].msg_hdr;
-            header.msg_name = (&raw mut arena.names[slot]).cast();
-            header.msg_iov = &raw mut arena.iovecs[slot];
+            let header = &mut arena.headers.get_mut()[slot].msg_hdr;
+            header.msg_name = arena.names.pointer(slot).cast();
+            header.msg_iov = arena.iovecs.pointer(slot);
             header.msg_iovlen = 1;
-            header.msg_control = (&raw mut arena.controls[slot]).cast();
+            header.msg_control = arena.controls.pointer(slot).cast();
         }
         arena
     }
@@ -83,14 +82,14 @@ impl Arena {
         socket: BorrowedFd<'_>,
         slots: Range<usize>,
     ) -> io::Result<usize> {
-        for header in &mut self.headers[self.written.clone()] {
+        for header in &mut self.headers.get_mut()[self.written.clone()] {
             header.msg_hdr.msg_namelen = RawAddress::LEN;
             header.msg_hdr.msg_controllen = Control::LEN as _;
         }
         self.written = slots.start..slots.start;
-        let headers = &mut self.headers[slots];
+        let headers = &mut self.headers.get_mut()[slots];
         // SAFETY: each header points to a name, an iovec and a control buffer of its own, of the lengths it says, which
-        // live as long as `self` and are not borrowed elsewhere, as `self` is borrowed mutably.
+        // live as long as `self`; nobody else has a reference to them, as `self` is borrowed mutably.
         let n = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -109,13 +108,13 @@ impl Arena {
 
     /// Describes the datagram in a slot that was filled; `None` if it was cut or its sender cannot be told.
     pub(crate) fn received(&self, slot: usize) -> Option<Received> {
-        let header = &self.headers[slot];
+        let header = &self.headers.get()[slot];
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
         let start = slot * SLOT + HEADROOM;
         Some(Received {
-            source: self.names[slot].get()?,
+            source: self.names.get()[slot].get()?,
             destination: destination(&header.msg_hdr),
             range: start..start + header.msg_len as usize,
         })
@@ -123,12 +122,12 @@ impl Arena {
 
     /// All slots, one behind the other.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get()
     }
 
     /// The same, to write headers and padding around the data.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.get_mut()
     }
 }
 
