@@ -123,6 +123,16 @@ struct Connection {
     idle_timeout: Duration,
 }
 
+/// How much a read brought.
+enum Read {
+    /// The end of the stream.
+    End,
+    /// All there was.
+    All,
+    /// As much as there was room for: there may be more.
+    Full,
+}
+
 /// What has been read of a connection and not handled.
 struct Reading {
     /// The beginning of a message.
@@ -180,18 +190,19 @@ impl Connection {
                 more = read_with_scratch(&self.worker, |context, worker, scratch| {
                     self.poll_read(context, worker, scratch, reader.as_mut(), &mut reading)
                 }) => {
-                    if !more? {
-                        return Ok(());
+                    match more? {
+                        Read::End => return Ok(()),
+                        Read::All => {}
+                        // However fast this client sends, the others have their turn.
+                        Read::Full => tokio::task::yield_now().await,
                     }
-                    // However fast this client sends, the others have their turn.
-                    tokio::task::yield_now().await;
                 }
                 () = sleep_until(idle) => self.check_idle(&mut reading)?,
             }
         }
     }
 
-    /// Reads once and handles every whole message; `false` at the end of the stream.
+    /// Reads once and handles every whole message.
     fn poll_read<R: AsyncRead>(
         &self,
         context: &mut Context<'_>,
@@ -199,15 +210,20 @@ impl Connection {
         scratch: &mut [u8],
         reader: Pin<&mut R>,
         reading: &mut Reading,
-    ) -> Poll<io::Result<bool>> {
+    ) -> Poll<io::Result<Read>> {
         let mut buffer = ReadBuf::new(scratch);
         match reader.poll_read(context, &mut buffer) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(Read::End)),
             Poll::Ready(Ok(())) => {}
         }
-        Poll::Ready(self.handle(worker, buffer.filled(), reading).map(|()| true))
+        let read = if buffer.remaining() == 0 {
+            Read::Full
+        } else {
+            Read::All
+        };
+        Poll::Ready(self.handle(worker, buffer.filled(), reading).map(|()| read))
     }
 
     fn handle(

@@ -58,6 +58,8 @@ pub(super) struct Worker {
     relays: RelaySockets,
     epoll: Arc<Epoll>,
     events: Events,
+    /// Relay sockets that may hold more than was received: they are not reported again for it.
+    unfinished: Vec<RelayId>,
     arena: Arena,
     /// Data about to be sent to peers: whose, and as ranges of the buffer at hand.
     to_peers: (Vec<RelayId>, Vec<Datagram>),
@@ -88,6 +90,7 @@ impl Worker {
             relays,
             epoll,
             events: Events::new(READY),
+            unfinished: Vec::new(),
             arena: Arena::new(SLOTS),
             to_peers: (Vec::new(), Vec::new()),
             batch: SendBatch::new(),
@@ -171,31 +174,40 @@ impl Worker {
     /// Handles what has arrived at relay sockets, up to a bound; whether there may be more.
     pub(super) fn drain_relays(&mut self) -> bool {
         for _ in 0..ROUNDS {
+            // Those that were not emptied in the last round, then those that have something new.
+            let mut ready = std::mem::take(&mut self.unfinished);
             if let Err(error) = self.epoll.ready(&mut self.events) {
+                self.unfinished = ready;
                 return retry(&error, "find readable relay sockets");
             }
-            if self.events.len() == 0 {
-                return false;
-            }
-            let now = now();
-            let (mut filled, mut more) = (0, self.events.len() == READY);
-            for at in 0..self.events.len() {
-                if filled + SLOTS_PER_RELAY > SLOTS {
-                    self.send_to_clients();
-                    filled = 0;
+            ready.extend((0..self.events.len()).map(|at| RelayId(self.events.key(at) as u32)));
+            self.drain_ready(&ready);
+            ready.clear();
+            if self.unfinished.is_empty() {
+                self.unfinished = ready;
+                if self.events.len() < READY {
+                    return false;
                 }
-                let relay = RelayId(self.events.key(at) as u32);
-                let received = self.drain_relay(relay, filled, now);
-                more |= received == SLOTS_PER_RELAY;
-                filled += received;
-            }
-            self.send_to_clients();
-            if !more {
-                // Every socket found has been emptied, and what arrives later is reported again.
-                return false;
             }
         }
         true
+    }
+
+    fn drain_ready(&mut self, ready: &[RelayId]) {
+        let now = now();
+        let mut filled = 0;
+        for &relay in ready {
+            if filled + SLOTS_PER_RELAY > SLOTS {
+                self.send_to_clients();
+                filled = 0;
+            }
+            let received = self.drain_relay(relay, filled, now);
+            if received == SLOTS_PER_RELAY {
+                self.unfinished.push(relay);
+            }
+            filled += received;
+        }
+        self.send_to_clients();
     }
 
     /// Receives from one relay socket into the slots from `first` on, and returns how many were filled.

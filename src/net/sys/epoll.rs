@@ -18,10 +18,12 @@ impl Epoll {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Adds a socket, to be reported as `key` while it can be read. Closing the socket removes it.
+    /// Adds a socket, to be reported as `key` when something has arrived since it was last reported: whoever is told reads
+    /// until there is nothing left. Closing the socket removes it.
     pub(crate) fn add(&self, socket: BorrowedFd<'_>, key: u64) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            // Edge-triggered, as the kernel need not look again at what was reported.
+            events: (libc::EPOLLIN | libc::EPOLLET) as u32,
             u64: key,
         };
         // SAFETY: both descriptors are open, and the event lives during the call.
@@ -98,13 +100,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_reported_while_it_can_be_read() {
+    fn a_socket_is_reported_once_for_what_arrived() {
         let (epoll, mut events) = (Epoll::new().unwrap(), Events::new(4));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         epoll.add(socket.as_fd(), 42).unwrap();
         epoll.ready(&mut events).unwrap();
         assert_eq!(events.len(), 0);
         socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+        epoll.ready(&mut events).unwrap();
+        assert_eq!((events.len(), events.key(0)), (1, 42));
+        epoll.ready(&mut events).unwrap();
+        assert_eq!(events.len(), 0);
+        socket.send_to(b"y", socket.local_addr().unwrap()).unwrap();
         epoll.ready(&mut events).unwrap();
         assert_eq!((events.len(), events.key(0)), (1, 42));
         drop(socket);
