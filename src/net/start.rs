@@ -77,7 +77,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         workers: Vec::new(),
     };
     for (number, sockets) in sockets.into_iter().enumerate() {
-        let worker = new_worker(&relay, &shared, &sockets.udp)?;
+        let worker = new_worker(&relay, &shared, number as u64, &sockets.udp)?;
         let streams = StreamSettings {
             connections: Arc::clone(&shared.connections),
             tls: shared.tls.clone(),
@@ -114,6 +114,7 @@ fn check_descriptor_limit(relay: &Relay) {
 fn new_worker(
     relay: &Relay,
     shared: &Shared,
+    number: u64,
     udp: &[std::net::UdpSocket],
 ) -> Result<Worker, StartError> {
     let epoll = Epoll::new().map_err(|error| StartError::system("make an epoll set", &error))?;
@@ -130,6 +131,7 @@ fn new_worker(
         reply_limiter: ReplyLimiter::new(limit, u64::from_le_bytes(random()?)),
         relayed: Arc::clone(&shared.relayed),
         nonce_key: shared.nonce_key.clone(),
+        worker: (number, relay.net.workers.get() as u64),
         seed: random()?,
     });
     let relays = RelaySockets::new(

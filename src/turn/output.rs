@@ -124,7 +124,7 @@ pub enum Event {
 /// An allocation came to be.
 #[derive(Debug)]
 pub struct AllocationOpened {
-    /// Counts allocations of this worker.
+    /// A number that no other allocation of this server has.
     pub serial: u64,
     /// Whose client.
     pub flow: Flow,
@@ -139,7 +139,7 @@ pub struct AllocationOpened {
 /// An allocation is gone.
 #[derive(Debug)]
 pub struct AllocationEnded {
-    /// Counts allocations of this worker.
+    /// A number that no other allocation of this server has.
     pub serial: u64,
     /// Whose client.
     pub flow: Flow,

@@ -46,6 +46,8 @@ pub struct Parts {
     pub relayed: Arc<RelayedAddresses>,
     /// The key behind the nonces.
     pub nonce_key: NonceKey,
+    /// Which worker this is, and of how many: no two workers give an allocation the same number.
+    pub worker: (u64, u64),
     /// Where this worker's random numbers start: 32 bytes that nobody can guess.
     pub seed: [u8; 32],
 }
@@ -76,7 +78,9 @@ pub struct Server {
     pub(super) nonces: Nonces,
     limiter: ReplyLimiter,
     by_client: HashMap<FiveTuple, RelayId, RandomState>,
+    /// The number of the next allocation.
     serials: u64,
+    workers: u64,
 }
 
 /// What a packet from a client led to.
@@ -150,7 +154,8 @@ impl Server {
             slots: Slab::new(),
             by_client: HashMap::default(),
             counters: Counters::default(),
-            serials: 0,
+            serials: parts.worker.0 + 1,
+            workers: parts.worker.1,
         }
     }
 
@@ -331,8 +336,9 @@ impl Server {
     }
 
     pub(super) fn next_serial(&mut self) -> u64 {
-        self.serials += 1;
-        self.serials
+        let serial = self.serials;
+        self.serials += self.workers;
+        serial
     }
 
     pub(super) fn meter(&self, admitted: &Admitted) -> Meter {

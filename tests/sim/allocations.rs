@@ -348,3 +348,20 @@ fn clients_that_come_and_go_leave_no_deadlines_behind() {
     assert_eq!(net.server.allocations(), 0);
     assert_eq!(net.refusal(steady, Request::refresh()), 437);
 }
+
+#[test]
+fn no_two_workers_give_an_allocation_the_same_number() {
+    let numbers = |worker| {
+        let mut net = Net::with(|setup| setup.worker = worker);
+        for _ in 0..3 {
+            net.allocate("alice");
+        }
+        let opened = |event: &Event| match event {
+            Event::Opened(opened) => Some(opened.serial),
+            Event::Ended(_) | Event::Refused(_) => None,
+        };
+        net.events.iter().filter_map(opened).collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers((0, 2)), [1, 3, 5]);
+    assert_eq!(numbers((1, 2)), [2, 4, 6]);
+}

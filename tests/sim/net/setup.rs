@@ -34,6 +34,7 @@ pub struct Setup {
     pub replies: rate_limit::Settings,
     pub relay: Vec<RelayAddress>,
     pub ports: RangeInclusive<u16>,
+    pub worker: (u64, u64),
 }
 
 impl Default for Setup {
@@ -60,6 +61,7 @@ impl Default for Setup {
             replies: rate_limit::Settings::default(),
             relay: relay.to_vec(),
             ports: 49_152..=65_535,
+            worker: (0, 1),
         }
     }
 }
@@ -75,6 +77,7 @@ impl Setup {
             reply_limiter: ReplyLimiter::new(&self.replies, 7),
             relayed: Arc::new(RelayedAddresses::new(&self.relay, self.ports)),
             nonce_key: NonceKey::new([7; 32]),
+            worker: self.worker,
             seed: [7; 32],
             settings: self.turn,
         }
