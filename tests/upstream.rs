@@ -10,16 +10,15 @@ use turn::client::{Client, ClientConfig};
 use turn::relay::relay_static::RelayAddressGeneratorStatic;
 use turn::server::Server;
 use turn::server::config::{ConnConfig, ServerConfig};
-use uturn::auth::{
-    AfterExpiry, Authenticator, Minted, Secret, Settings, UnixTime, UpstreamHandler, mint,
-};
-use uturn::net::{Listener, ListenerTransport, Relay, RelayAddress};
-use uturn::{admission, net, turn as relay};
+use uturn::auth::{Authenticator, Minted, Secret, UnixTime, UpstreamHandler, mint};
+use uturn::net;
 use webrtc_util::Conn;
 use webrtc_util::vnet::net::Net;
 
-const REALM: &str = "example.org";
-const SECRET: &str = "a secret for tests only";
+use support::{REALM, SECRET, auth_settings, loopback_relay};
+
+mod support;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -112,46 +111,4 @@ fn credential(ttl: u64) -> Minted {
 fn unix_now() -> UnixTime {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     UnixTime(since_1970.expect("the clock is set").as_secs())
-}
-
-fn auth_settings() -> Settings {
-    Settings {
-        realm: REALM.to_owned(),
-        shared_secrets: vec![Secret::new(SECRET)],
-        static_users: Vec::new(),
-        separator: ':',
-        after_expiry: AfterExpiry::RefreshFor(Duration::from_secs(3600)),
-    }
-}
-
-/// A relay on loopback that may reach peers on loopback.
-fn loopback_relay() -> Relay {
-    let mut admission = admission::Settings::default();
-    admission.peers.allowed = vec!["127.0.0.1".parse().unwrap()];
-    Relay {
-        net: net::Settings {
-            listeners: vec![Listener {
-                transport: ListenerTransport::Udp,
-                address: "127.0.0.1:0".parse().unwrap(),
-            }],
-            certificate: None,
-            workers: 1.try_into().unwrap(),
-            relay_addresses: vec![RelayAddress {
-                bind: "127.0.0.1".parse().unwrap(),
-                external: None,
-            }],
-            relay_ports: 49_152..=65_535,
-            max_connections: 8,
-            max_connections_per_address: 8,
-            new_connections: admission::rate_limit::Settings::default(),
-            idle_timeout: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(10),
-            listener_receive_buffer: 1 << 20,
-            relay_receive_buffer: 1 << 18,
-        },
-        turn: relay::Settings::default(),
-        auth: auth_settings(),
-        admission,
-        log_full_addresses: false,
-    }
 }

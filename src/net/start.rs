@@ -15,7 +15,7 @@ use super::event_log::EventLog;
 use super::relay_sockets::{RelaySockets, Reservations};
 use super::sys::Epoll;
 use super::worker::{StreamSettings, Worker};
-use super::{Listener, Relay, event_loop, listeners, sys, tls};
+use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -51,6 +51,12 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         .as_ref()
         .map(tls::acceptor)
         .transpose()?;
+    if let (None, Some(listener)) = (&tls, first_tls(&relay)) {
+        return Err(StartError::new(format!(
+            "cannot listen for TLS on {}: there is no certificate",
+            listener.address
+        )));
+    }
     check_descriptor_limit(&relay);
     let (sockets, listeners) = listeners::open(&relay.net)?;
     let shared = Shared {
@@ -94,6 +100,11 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         running.workers.push(thread);
     }
     Ok(running)
+}
+
+fn first_tls(relay: &Relay) -> Option<&Listener> {
+    let mut listeners = relay.net.listeners.iter();
+    listeners.find(|listener| listener.transport == ListenerTransport::Tls)
 }
 
 /// Warns if the limits allow more than the process can open.

@@ -90,26 +90,25 @@ async fn serve_connection(
     settings: &StreamSettings,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut five_tuple = FiveTuple {
-        transport: Transport::Tcp,
-        client: ClientAddr(client),
-        server: stream.local_addr()?,
+    let server = stream.local_addr()?;
+    let connection = |transport| {
+        let five_tuple = FiveTuple {
+            transport,
+            client: ClientAddr(client),
+            server,
+        };
+        Connection::new(worker, five_tuple, settings)
     };
-    match (&settings.tls, listener.transport) {
-        (Some(acceptor), ListenerTransport::Tls) => {
-            five_tuple.transport = Transport::Tls;
-            let accepted = timeout(settings.handshake_timeout, acceptor.accept(stream)).await;
-            let stream = accepted.map_err(|_| io::Error::other("TLS handshake timed out"))??;
-            Connection::new(worker, five_tuple, settings)
-                .serve(stream)
-                .await
-        }
-        _ => {
-            Connection::new(worker, five_tuple, settings)
-                .serve(stream)
-                .await
-        }
+    if listener.transport != ListenerTransport::Tls {
+        return connection(Transport::Tcp).serve(stream).await;
     }
+    // Never in the clear: a listener for TLS does not open without a certificate.
+    let Some(acceptor) = &settings.tls else {
+        return Err(io::Error::other("no certificate"));
+    };
+    let accepted = timeout(settings.handshake_timeout, acceptor.accept(stream)).await;
+    let stream = accepted.map_err(|_| io::Error::other("TLS handshake timed out"))??;
+    connection(Transport::Tls).serve(stream).await
 }
 
 /// One connection of a client, from its first message to its last.

@@ -1,0 +1,53 @@
+//! A relay on loopback, for tests that start one within their own process.
+
+use std::time::Duration;
+
+use uturn::admission::{self, rate_limit};
+use uturn::auth::{AfterExpiry, Secret, Settings};
+use uturn::net::{self, Listener, ListenerTransport, Relay, RelayAddress};
+use uturn::turn;
+
+pub const REALM: &str = "example.org";
+pub const SECRET: &str = "a secret for tests only";
+
+pub fn auth_settings() -> Settings {
+    Settings {
+        realm: REALM.to_owned(),
+        shared_secrets: vec![Secret::new(SECRET)],
+        static_users: Vec::new(),
+        separator: ':',
+        after_expiry: AfterExpiry::RefreshFor(Duration::from_secs(3600)),
+    }
+}
+
+/// A relay on loopback that may reach peers on loopback.
+pub fn loopback_relay() -> Relay {
+    let mut admission = admission::Settings::default();
+    admission.peers.allowed = vec!["127.0.0.1".parse().unwrap()];
+    Relay {
+        net: net::Settings {
+            listeners: vec![Listener {
+                transport: ListenerTransport::Udp,
+                address: "127.0.0.1:0".parse().unwrap(),
+            }],
+            certificate: None,
+            workers: 1.try_into().unwrap(),
+            relay_addresses: vec![RelayAddress {
+                bind: "127.0.0.1".parse().unwrap(),
+                external: None,
+            }],
+            relay_ports: 49_152..=65_535,
+            max_connections: 8,
+            max_connections_per_address: 8,
+            new_connections: rate_limit::Settings::default(),
+            idle_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            listener_receive_buffer: 1 << 20,
+            relay_receive_buffer: 1 << 18,
+        },
+        turn: turn::Settings::default(),
+        auth: auth_settings(),
+        admission,
+        log_full_addresses: false,
+    }
+}
