@@ -246,7 +246,7 @@ impl Worker {
                 let data = &bytes[start..end];
                 // A slow reader loses data, as it would over UDP, and delays nobody.
                 if self.streams.queue_data(place, &route.header, data) == Queued::Dropped {
-                    tracing::trace!(?relay, "slow reader");
+                    self.server.handle_no_room(relay, end - start);
                 }
             }
             Link::Udp(at) => {

@@ -27,6 +27,14 @@ pub struct Traffic {
     pub dropped: u64,
 }
 
+impl Traffic {
+    /// Takes back one datagram that did not reach the client after all.
+    pub(super) fn take_back_to_client(&mut self, len: usize) {
+        self.packets_to_client = self.packets_to_client.saturating_sub(1);
+        self.bytes_to_client = self.bytes_to_client.saturating_sub(len as u64);
+    }
+}
+
 /// Why an allocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {

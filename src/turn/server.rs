@@ -113,10 +113,12 @@ pub enum DropReason {
     TooLarge,
     /// An unauthenticated source that has had its share of replies.
     ReplyLimit,
+    /// A client that does not read as fast as its peers send.
+    SlowReader,
 }
 
 /// The number of [`DropReason`]s.
-const DROP_REASONS: usize = 8;
+const DROP_REASONS: usize = 9;
 
 /// What this worker has done since it started.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Data: Send and Data indications, ChannelData (RFC 8656 §11, §12).
 
-use uturn::turn::{DropReason, Transport};
+use uturn::turn::{DropReason, Event, Transport};
 
 use crate::net::codec::{DATA, DONT_FRAGMENT, Request, XOR_PEER_ADDRESS, channel_data};
 use crate::net::{Datagram, Delivery, Net, at};
@@ -201,4 +201,27 @@ fn what_was_moved_is_counted_when_it_ends() {
     assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 5));
     assert_eq!(traffic.dropped, 1);
     assert_eq!((ended.age.as_secs(), &*ended.user), (60, "alice"));
+}
+
+#[test]
+fn what_a_slow_reader_loses_is_not_counted_as_moved() {
+    let mut net = Net::new();
+    let (alice, peer) = (net.allocate("alice"), net.peer());
+    net.permit(alice, peer);
+    for data in [&b"read"[..], b"not read"] {
+        assert!(net.send_from_peer(peer, alice, data).arrived());
+    }
+    let relay = net.shell.relay_at(net.relayed(alice)).expect("it is open");
+    net.server.handle_no_room(relay, 8);
+    assert_eq!(net.drops(DropReason::SlowReader), 1);
+    let counted = net.server.counters().traffic;
+    net.succeed(alice, Request::refresh().lifetime(0));
+    let ended = net.events.iter().find_map(|event| match event {
+        Event::Ended(ended) => Some(ended.traffic),
+        Event::Opened(_) | Event::Refused(_) => None,
+    });
+    let traffic = ended.expect("the allocation has ended");
+    assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 4));
+    assert_eq!((counted.packets_to_client, counted.bytes_to_client), (1, 4));
+    assert_eq!(traffic.dropped, 1);
 }

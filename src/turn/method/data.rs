@@ -35,6 +35,16 @@ impl Server {
         }
     }
 
+    /// Takes back what [`handle_peer`](Self::handle_peer) counted: the client's connection had no room for it.
+    pub fn handle_no_room(&mut self, relay: RelayId, len: usize) {
+        self.dropped(DropReason::SlowReader);
+        self.counters.traffic.take_back_to_client(len);
+        if let Some(allocation) = self.allocation_mut(relay) {
+            allocation.traffic.take_back_to_client(len);
+            allocation.traffic.dropped += 1;
+        }
+    }
+
     fn route_to_client(
         &mut self,
         relay: RelayId,
