@@ -27,8 +27,9 @@ use crate::wire::{Kind, classify};
 const LINGER: Duration = Duration::from_secs(5);
 /// Pause after the system refused a connection, say for want of descriptors: the listener stays readable meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may take to read what has been sent to it, before it is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may take nothing of what waits, before its client is given up. The kernel takes more once a
+/// third of its buffer is free, so a client on a slow line shows progress in jumps.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a connection may send in all before it has an allocation, and in one message.
 const MAX_BEFORE_ALLOCATION: usize = 64 * 1024;
 const MAX_MESSAGE_BEFORE_ALLOCATION: usize = 4096;
@@ -296,9 +297,7 @@ impl Connection {
                 buffer.shrink_to(KEEP);
                 self.writable.notified().await;
             } else {
-                timeout(WRITE_TIMEOUT, self.write_messages(&mut writer, &buffer))
-                    .await
-                    .map_err(|_| io::Error::other("the client does not read"))??;
+                self.write_messages(&mut writer, &buffer).await?;
             }
         }
     }
@@ -315,14 +314,36 @@ impl Connection {
         if self.flow.five_tuple.transport == Transport::Tls {
             let mut rest = messages;
             while let Frame::Whole(length) = next_frame(rest) {
-                writer.write_all(&rest[..length]).await?;
+                write_while_read(writer, &rest[..length]).await?;
                 rest = &rest[length..];
             }
         } else {
-            writer.write_all(messages).await?;
+            write_while_read(writer, messages).await?;
         }
-        writer.flush().await
+        while_read(writer.flush()).await
     }
+}
+
+/// Writes everything, for as long as the client takes some of it now and then.
+async fn write_while_read<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    mut bytes: &[u8],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = while_read(writer.write(bytes)).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Waits for a step of writing, and gives the client up if it takes too long.
+async fn while_read<T>(step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(WRITE_TIMEOUT, step)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the client does not read")))
 }
 
 impl Reading {
@@ -354,5 +375,31 @@ impl Drop for Connection {
         let mut worker = self.worker.borrow_mut();
         worker.handle_disconnected(self.flow);
         worker.streams.remove(self.place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_now_and_then_is_kept_and_one_that_does_not_is_given_up() {
+        let (mut ours, mut theirs) = tokio::io::duplex(10);
+        let slow = tokio::spawn(async move {
+            let mut read = [0; 5];
+            for _ in 0..20 {
+                tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
+                theirs.read_exact(&mut read).await.expect("something waits");
+            }
+            theirs
+        });
+        write_while_read(&mut ours, &[7; 100])
+            .await
+            .expect("the client reads");
+        let _still_open = slow.await.expect("it has read all");
+        let given_up = write_while_read(&mut ours, &[7; 100]).await;
+        assert!(given_up.is_err());
     }
 }
