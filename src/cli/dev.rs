@@ -112,6 +112,10 @@ fn configuration(arguments: &Arguments) -> Result<Checked, String> {
         [peers]
         deny_own_addresses = false
         allow = ["127.0.0.0/8", "::1"]
+        # One developer needs few, and no shell's limit of descriptors is met.
+        [limits]
+        allocations_total = 256
+        connections = 256
         [api]
         listen = ["127.0.0.1:{http_port}"]
         "#
