@@ -15,6 +15,8 @@ pub const HEADER_LEN: usize = 20;
 pub const INTEGRITY_LEN: usize = 20;
 /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §18.11).
 pub const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+/// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
+pub const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 
 /// Unknown attributes listed in one 420 at most: bounds the reply to a request that names thousands.
 const MAX_UNKNOWN_LISTED: usize = 64;

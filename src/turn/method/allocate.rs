@@ -27,7 +27,7 @@ use crate::turn::request::Authenticated;
 use crate::turn::server::Server;
 use crate::turn::{Now, RESERVATION_LIFETIME};
 use crate::wire::Message;
-use crate::wire::message::ATTR_ADDITIONAL_ADDRESS_FAMILY;
+use crate::wire::message::{ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_ADDRESS_ERROR_CODE};
 use crate::wire::reply::Reply;
 
 /// An Allocate that waits for its relay socket.
@@ -39,6 +39,9 @@ pub(in crate::turn) struct PendingAllocate {
     /// The whole request, for the response.
     request: Vec<u8>,
 }
+
+/// ADDRESS-ERROR-CODE (RFC 8656 §18.12): IPv6, 440.
+const NO_IPV6_BESIDE: &[u8] = b"\x02\0\x04\x28One relayed address an allocation";
 
 /// What an Allocate asks for, once its attributes have been understood.
 struct Wish {
@@ -193,6 +196,9 @@ impl Server {
         if let Some(token) = opening.reserved {
             reply = reply.with(&TokenAttribute(token.0.to_vec()));
         }
+        if request.contains(ATTR_ADDITIONAL_ADDRESS_FAMILY) {
+            reply = reply.with_raw(ATTR_ADDRESS_ERROR_CODE, NO_IPV6_BESIDE);
+        }
         let signed = reply
             .software(self.settings.software.as_deref())
             .sign(allocation.owner.key.as_bytes());
@@ -261,6 +267,10 @@ impl Server {
             return Err(Reject::Conflict(
                 "EVEN-PORT with R excludes ADDITIONAL-ADDRESS-FAMILY",
             ));
+        }
+        // (9) Only IPv6 can be additional. One allocation has one relayed address here, which the response says.
+        if additional.is_some_and(|value| !matches!(value, [2, _, _, _])) {
+            return Err(Reject::Malformed("Only IPv6 can be an additional family"));
         }
         let lifetime = self.granted_lifetime(&decoded)?;
         let (want, reserved) = match (token, even_port) {
