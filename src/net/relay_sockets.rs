@@ -50,14 +50,19 @@ impl Reservations {
     }
 }
 
-/// A socket whose port is given back when it is dropped.
+/// A relay socket. Its fields are dropped in order: the port is free for others once the socket is closed.
 struct RelaySocket {
     socket: UdpSocket,
+    port: ClaimedPort,
+}
+
+/// A port that is given back when this is dropped.
+struct ClaimedPort {
     bound: SocketAddr,
     relayed: Arc<RelayedAddresses>,
 }
 
-impl Drop for RelaySocket {
+impl Drop for ClaimedPort {
     fn drop(&mut self) {
         self.relayed.release(self.bound.ip(), self.bound.port());
     }
@@ -101,26 +106,26 @@ impl RelaySockets {
 
     /// Whether the relayed address is of IPv6.
     pub(super) fn is_v6(&self, relay: RelayId) -> bool {
-        matches!(self.by_id.get(relay.0 as usize), Some(Some(socket)) if socket.bound.is_ipv6())
+        matches!(self.by_id.get(relay.0 as usize), Some(Some(socket)) if socket.port.bound.is_ipv6())
     }
 
     /// Opens a relay socket and waits for its data from here on.
     pub(super) fn open(&mut self, wish: &OpenRelay) -> Result<OpenedRelay, OpenError> {
         let (socket, higher) = match wish.want {
-            Want::Any => self.bind(wish.near, Parity::Any)?,
-            Want::Even => self.bind(wish.near, Parity::Even)?,
-            Want::EvenAndReserve(_) => self.bind(wish.near, Parity::EvenPair)?,
+            Want::Any => self.bind(wish.ip, Parity::Any)?,
+            Want::Even => self.bind(wish.ip, Parity::Even)?,
+            Want::EvenAndReserve(_) => self.bind(wish.ip, Parity::EvenPair)?,
             Want::Reserved(token) => {
                 let reserved = self.reservations.take(token);
                 (reserved.ok_or(OpenError::NoReservation)?, None)
             }
         };
         let opened = OpenedRelay {
-            bound: socket.bound,
+            bound: socket.port.bound,
         };
         self.epoll
             .add(socket.socket.as_fd(), u64::from(wish.relay.0))
-            .map_err(|error| self.system("watch", socket.bound.ip(), &error))?;
+            .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
             self.reservations.keep(*token, higher)?;
         }
@@ -174,14 +179,12 @@ impl RelaySockets {
 
     /// Binds a claimed port; it is given back if that fails.
     fn bind_port(&self, ip: IpAddr, port: u16) -> io::Result<RelaySocket> {
-        let bound = SocketAddr::new(ip, port);
-        self.new_socket(bound)
-            .inspect_err(|_| self.relayed.release(ip, port))
-            .map(|socket| RelaySocket {
-                socket,
-                bound,
-                relayed: Arc::clone(&self.relayed),
-            })
+        let port = ClaimedPort {
+            bound: SocketAddr::new(ip, port),
+            relayed: Arc::clone(&self.relayed),
+        };
+        let socket = self.new_socket(port.bound)?;
+        Ok(RelaySocket { socket, port })
     }
 
     fn new_socket(&self, bound: SocketAddr) -> io::Result<UdpSocket> {

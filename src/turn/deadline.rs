@@ -13,7 +13,7 @@ pub(super) enum Ending {
     Allocation {
         /// Which.
         relay: RelayId,
-        /// Counts allocations from the server's start.
+        /// A number that no other allocation has.
         serial: u64,
     },
     /// A port reserved by EVEN-PORT.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::allocation::{EndReason, Traffic};
 use super::five_tuple::{ClientAddr, Flow};
 use super::reject::Reject;
-use super::relayed_addresses::Family;
 use crate::wire::{DataHeader, Method, PeerAddr};
 
 /// The core's name for a relay socket. Small numbers, used again once closed: an index into a table.
@@ -49,10 +48,8 @@ pub enum Output {
 pub struct OpenRelay {
     /// What it will be called.
     pub relay: RelayId,
-    /// Of which address family.
-    pub family: Family,
-    /// The server's address that the client used: the relay socket gets the same one where it is listed.
-    pub near: IpAddr,
+    /// The relay address to bind. A reserved port has its own.
+    pub ip: IpAddr,
     /// Which port.
     pub want: Want,
 }

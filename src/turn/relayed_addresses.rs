@@ -102,7 +102,8 @@ impl RelayedAddresses {
 
     /// Claims a free port of `ip`, looking from `random` on; for a pair the lower one is returned.
     ///
-    /// The caller binds it, and gives it back with [`release`](Self::release) whether that worked or not.
+    /// The caller binds it, and gives it back with [`release`](Self::release) once the socket is closed, or if it could not
+    /// be bound.
     pub fn claim(&self, ip: IpAddr, parity: Parity, random: u16) -> Option<u16> {
         let ports = self.of_bound(ip)?;
         let (first, last) = (*self.range.start(), *self.range.end());

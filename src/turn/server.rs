@@ -22,7 +22,7 @@ use super::{Now, Settings};
 use crate::admission::bandwidth::{self, Meter, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::{Admitted, Quotas};
-use crate::admission::rate_limit::ReplyLimiter;
+use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
 use crate::wire::{Class, Kind, Message, Method, classify};
 
@@ -41,7 +41,7 @@ pub struct Parts {
     /// This worker's part of the whole bandwidth.
     pub total_bandwidth: TotalLease,
     /// How often the unauthenticated are answered.
-    pub reply_limiter: ReplyLimiter,
+    pub reply_limiter: SourceLimiter,
     /// The relayed transport addresses.
     pub relayed: Arc<RelayedAddresses>,
     /// The key behind the nonces.
@@ -76,7 +76,7 @@ pub struct Server {
     pub(super) counters: Counters,
     bandwidth: bandwidth::Settings,
     pub(super) nonces: Nonces,
-    limiter: ReplyLimiter,
+    limiter: SourceLimiter,
     by_client: HashMap<FiveTuple, RelayId, RandomState>,
     /// The number of the next allocation.
     serials: u64,

@@ -68,7 +68,7 @@ impl Server {
         let address = self
             .relayed
             .choose(wish.family, flow.five_tuple.server.ip());
-        let near = address.ok_or(Reject::UnsupportedFamily)?;
+        let ip = address.ok_or(Reject::UnsupportedFamily)?;
         // RFC 8656 §7.2 (10): the quota comes after everything that could be wrong with the request.
         let admitted = self
             .quotas
@@ -96,8 +96,7 @@ impl Server {
         });
         self.outputs.push_back(Output::OpenRelay(OpenRelay {
             relay,
-            family: wish.family,
-            near,
+            ip,
             want: wish.want,
         }));
         Ok(())

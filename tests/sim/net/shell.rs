@@ -58,9 +58,9 @@ impl Shell {
         let random = self.opened.wrapping_mul(7919);
         let port = self
             .relayed
-            .claim(wish.near, parity, random)
+            .claim(wish.ip, parity, random)
             .ok_or(OpenError::NoPort)?;
-        Ok(SocketAddr::new(wish.near, port))
+        Ok(SocketAddr::new(wish.ip, port))
     }
 
     pub fn close(&mut self, relay: RelayId) {
