@@ -1,4 +1,4 @@
-//! A limit on replies to sources that have not authenticated, in a table of fixed size.
+//! A limit on what a source address causes that has shown no credential: replies, connections. In a table of fixed size.
 
 #[expect(
     deprecated,
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::client_network::ClientNetwork;
 
-/// Replies to one source address (IPv6: one /64) that has not authenticated.
+/// How often one source address (IPv6: one /64) gets something, such as a reply or a connection.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Sustained rate; zero is read as one.
@@ -31,7 +31,7 @@ impl Default for Settings {
     }
 }
 
-/// Decides whether a source that has not authenticated gets a reply.
+/// Decides whether a source that has not authenticated gets a reply, or a connection.
 ///
 /// Anybody can forge a source address, so nothing is stored for a source: the state is a table of
 /// 2 × [`CELLS`] counters, 1 MiB, whoever knocks. A source belongs to one cell in each of the two rows,
@@ -45,9 +45,9 @@ impl Default for Settings {
 ///   the defaults; so many from random sources would exhaust every cell).
 ///
 /// There is one for each thread. A source whose packets spread over several threads has the limit on each.
-pub struct ReplyLimiter {
-    /// The time that one reply uses up, in nanoseconds.
-    per_reply: u64,
+pub struct SourceLimiter {
+    /// The time that one reply or connection uses up, in nanoseconds.
+    per_event: u64,
     /// The time that a fresh cell holds.
     burst: u64,
     /// For each cell, when it will be fresh again, in nanoseconds since `epoch`.
@@ -57,30 +57,30 @@ pub struct ReplyLimiter {
     epoch: Option<Instant>,
 }
 
-impl ReplyLimiter {
+impl SourceLimiter {
     /// An untouched table. `seed` is random, and secret: who knows it can pick sources that share a
     /// victim's cells.
     pub fn new(settings: &Settings, seed: u64) -> Self {
-        let per_reply = NANOS_PER_SECOND / u64::from(settings.per_second.max(1));
+        let per_event = NANOS_PER_SECOND / u64::from(settings.per_second.max(1));
         Self {
-            per_reply,
-            burst: per_reply * u64::from(settings.burst.max(1)),
+            per_event,
+            burst: per_event * u64::from(settings.burst.max(1)),
             rows: [(); 2].map(|()| vec![0; CELLS].into()),
             keys: [seed, !seed],
             epoch: None,
         }
     }
 
-    /// Counts a reply to `source`, and says whether it may be sent.
+    /// Counts a reply to `source`, or a connection from it, and says whether it may be.
     pub fn allow(&mut self, source: IpAddr, now: Instant) -> bool {
         let epoch = *self.epoch.get_or_insert(now);
         let now = now.saturating_duration_since(epoch).as_nanos();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         let cells = self.cells(ClientNetwork::of(source));
-        let (per_reply, burst) = (self.per_reply, self.burst);
+        let (per_event, burst) = (self.per_event, self.burst);
         let mut allowed = false;
         for (row, cell) in self.rows.iter_mut().zip(cells) {
-            let fresh_at = row[cell].max(now).saturating_add(per_reply);
+            let fresh_at = row[cell].max(now).saturating_add(per_event);
             if fresh_at - now <= burst {
                 row[cell] = fresh_at;
                 allowed = true;
@@ -117,8 +117,8 @@ mod tests {
     };
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn limiter() -> ReplyLimiter {
-        ReplyLimiter::new(&SETTINGS, 0x5eed)
+    fn limiter() -> SourceLimiter {
+        SourceLimiter::new(&SETTINGS, 0x5eed)
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     /// How many replies out of a hundred a source gets.
-    fn replies(limiter: &mut ReplyLimiter, source: IpAddr, now: Instant) -> usize {
+    fn replies(limiter: &mut SourceLimiter, source: IpAddr, now: Instant) -> usize {
         (0..100).filter(|_| limiter.allow(source, now)).count()
     }
 
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_seed_decides_who_shares_cells() {
         let source = ClientNetwork::of(ip("192.0.2.1"));
-        let other = ReplyLimiter::new(&SETTINGS, 0x5eee);
+        let other = SourceLimiter::new(&SETTINGS, 0x5eee);
         assert_ne!(limiter().cells(source), other.cells(source));
         assert_eq!(limiter().cells(source), limiter().cells(source));
     }
@@ -212,7 +212,7 @@ mod tests {
             per_second: 0,
             burst: 0,
         };
-        let mut limiter = ReplyLimiter::new(&settings, 0);
+        let mut limiter = SourceLimiter::new(&settings, 0);
         let start = Instant::now();
         assert_eq!(replies(&mut limiter, ip("192.0.2.1"), start), 1);
         assert_eq!(replies(&mut limiter, ip("192.0.2.1"), start + SECOND), 1);
@@ -224,13 +224,13 @@ mod tests {
             per_second: u32::MAX,
             burst: u32::MAX,
         };
-        let mut limiter = ReplyLimiter::new(&settings, 0);
+        let mut limiter = SourceLimiter::new(&settings, 0);
         assert!(limiter.allow(ip("192.0.2.1"), Instant::now()));
         let slow = Settings {
             per_second: 1,
             burst: u32::MAX,
         };
-        let mut limiter = ReplyLimiter::new(&slow, 0);
+        let mut limiter = SourceLimiter::new(&slow, 0);
         assert!(limiter.allow(ip("192.0.2.1"), Instant::now()));
     }
 }

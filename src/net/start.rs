@@ -19,7 +19,7 @@ use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls}
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
-use crate::admission::rate_limit::ReplyLimiter;
+use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
 use crate::turn::{NonceKey, Parts, RelayedAddresses, Server};
 
@@ -139,7 +139,7 @@ fn new_worker(
         quotas: Arc::clone(&shared.quotas),
         bandwidth: relay.admission.bandwidth.clone(),
         total_bandwidth: TotalLease::new(Arc::clone(&shared.total)),
-        reply_limiter: ReplyLimiter::new(limit, u64::from_le_bytes(random()?)),
+        reply_limiter: SourceLimiter::new(limit, u64::from_le_bytes(random()?)),
         relayed: Arc::clone(&shared.relayed),
         nonce_key: shared.nonce_key.clone(),
         worker: (number, relay.net.workers.get() as u64),
@@ -153,7 +153,7 @@ fn new_worker(
         StdRng::from_seed(random()?),
     );
     let log = EventLog::new(relay.log_full_addresses, now);
-    let accepts = ReplyLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
+    let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
     Worker::new(server, udp, relays, epoll, accepts, log)
         .map_err(|error| StartError::system("use a listening socket", &error))
 }

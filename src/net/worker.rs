@@ -17,7 +17,7 @@ use super::relay_sockets::RelaySockets;
 use super::stream_table::{Queued, StreamTable};
 use super::sys::{Arena, Datagram, Epoll, Events, SendBatch, set_dont_fragment};
 use super::udp::UdpListener;
-use crate::admission::rate_limit::ReplyLimiter;
+use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::UnixTime;
 use crate::turn::{Flow, FromClient, LinkId, Now, Output, RelayId, Server, ToPeer};
 use crate::wire::data_header::MAX_HEADER;
@@ -51,7 +51,7 @@ pub(super) struct Worker {
     pub(super) server: Server,
     pub(super) streams: StreamTable,
     /// How often one address may connect.
-    pub(super) accepts: ReplyLimiter,
+    pub(super) accepts: SourceLimiter,
     /// Where connections are read to: one for all of them, as each is handled before the next is read.
     pub(super) scratch: Box<[u8]>,
     listeners: Vec<UdpListener>,
@@ -73,7 +73,7 @@ impl Worker {
         udp: &[UdpSocket],
         relays: RelaySockets,
         epoll: Arc<Epoll>,
-        accepts: ReplyLimiter,
+        accepts: SourceLimiter,
         log: EventLog,
     ) -> io::Result<Self> {
         let listeners = udp

@@ -8,7 +8,7 @@ use std::time::Duration;
 use uturn::admission::bandwidth::{self, Total, TotalLease};
 use uturn::admission::peer_filter::{self, PeerFilter};
 use uturn::admission::quota::{self, Quotas};
-use uturn::admission::rate_limit::{self, ReplyLimiter};
+use uturn::admission::rate_limit::{self, SourceLimiter};
 use uturn::auth::{self, AfterExpiry, Authenticator, Secret, StaticPassword, StaticUser};
 use uturn::turn::{self, NonceKey, Parts, RelayAddress, RelayedAddresses};
 
@@ -74,7 +74,7 @@ impl Setup {
             quotas: Quotas::new(self.quotas, &self.bandwidth),
             total_bandwidth: TotalLease::new(Total::new(&self.bandwidth)),
             bandwidth: self.bandwidth,
-            reply_limiter: ReplyLimiter::new(&self.replies, 7),
+            reply_limiter: SourceLimiter::new(&self.replies, 7),
             relayed: Arc::new(RelayedAddresses::new(&self.relay, self.ports)),
             nonce_key: NonceKey::new([7; 32]),
             worker: self.worker,
