@@ -1,12 +1,14 @@
 //! The program as an operator meets it: exit codes, messages, signals.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use uturn::auth::{Secret, password_for};
@@ -295,34 +297,63 @@ fn a_credential_needs_exactly_one_secret_that_is_there() {
 }
 
 /// A program that runs until it is told to stop; killed if a test fails before that.
-struct Running(Child);
+struct Running {
+    program: Child,
+    lines: Receiver<String>,
+    log: String,
+}
 
 impl Running {
     fn start(command: &mut Command) -> Self {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(piped.spawn().expect("uturn starts"))
+        let mut program = piped.spawn().expect("uturn starts");
+        let stderr = program.stderr.take().expect("stderr is piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.expect("logs are text");
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            program,
+            lines,
+            log: String::new(),
+        }
     }
 
     fn signal(&self, signal: &str) {
         let mut kill = Command::new("kill");
-        let sent = kill.args([signal, &self.0.id().to_string()]).status();
+        let sent = kill.args([signal, &self.program.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits until a line that contains `wanted` is logged.
+    fn logs(&mut self, wanted: &str) {
+        while !self.log.contains(wanted) {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.log += &(line + "\n"),
+                Err(error) => panic!("no {wanted}: {error}\n{}", self.log),
+            }
+        }
     }
 
     /// Waits for the end and returns the exit code with what was logged.
     fn end(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        let stderr = self.0.stderr.as_mut().expect("stderr is piped");
-        stderr.read_to_string(&mut log).expect("logs are text");
-        let status = self.0.wait().expect("it ends");
-        (status.code(), log)
+        while let Ok(line) = self.lines.recv() {
+            self.log += &(line + "\n");
+        }
+        let status = self.program.wait().expect("it ends");
+        (status.code(), std::mem::take(&mut self.log))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.program.kill();
+        let _ = self.program.wait();
     }
 }
 
@@ -350,7 +381,7 @@ fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
     let file = directory.config(
         "[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = [\"127.0.0.1:0\"]\n[log]\nformat = \"json\"\n",
     );
-    let running = Running::start(
+    let mut running = Running::start(
         uturn()
             .args(["serve", "--config", text(&file)])
             .env("NOTIFY_SOCKET", &socket)
@@ -362,8 +393,9 @@ fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
         .and_then(|(_, rest)| rest.lines().next());
     let port: u16 = port.and_then(|port| port.parse().ok()).expect(&ready);
     TcpStream::connect(("127.0.0.1", port)).expect("it listens once it is ready");
-    running.signal("-HUP");
     told(&manager, "WATCHDOG=1");
+    running.signal("-HUP");
+    running.logs("SIGHUP");
     running.signal("-TERM");
     told(&manager, "STOPPING=1");
     let (code, log) = running.end();
@@ -371,7 +403,6 @@ fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
     for line in log.lines() {
         let _: serde_json::Value = serde_json::from_str(line).expect("every line is JSON");
     }
-    assert!(log.contains("SIGHUP"), "{log}");
     assert!(log.contains("\"message\":\"stopped\""), "{log}");
 }
 
@@ -379,7 +410,7 @@ fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
 fn dev_prints_what_a_web_developer_pastes() {
     let ports = ["--port", "0", "--tls-port", "0", "--http-port", "0"];
     let mut running = Running::start(uturn().arg("dev").args(ports));
-    let stdout = running.0.stdout.take().expect("stdout is piped");
+    let stdout = running.program.stdout.take().expect("stdout is piped");
     let mut greeting = String::new();
     for line in BufReader::new(stdout).lines() {
         greeting.push_str(&line.expect("the greeting is text"));
