@@ -105,6 +105,7 @@ fn shell(document: &raw::Document) -> net::Settings {
         handshake_timeout: limits.handshake_timeout.value.0,
         listener_receive_buffer: server.listener_receive_buffer.value.0,
         relay_receive_buffer: server.relay_receive_buffer.value.0,
+        udp_backend: server.udp_backend.value.0,
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::section::sections;
 use super::text::{
     AfterExpiry, Algorithm, ClientAddresses, External, Ha1, Level, LogFormat, Name, Realm,
-    SecretText, Separator,
+    SecretText, Separator, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Period, Ports};
 use super::uri::{IceUri, Origin};
@@ -158,5 +158,6 @@ sections! {
         workers: Number<0, 1024> = "0",
         listener_receive_buffer: ByteSize = r#""4 MiB""#,
         relay_receive_buffer: ByteSize = r#""256 KiB""#,
+        udp_backend: UdpBackend = r#""auto""#,
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::problem::Span;
 use super::value::{At, Reader, Text, Value, choose};
 use crate::admission::peer_filter::PeerRange;
+use crate::net::Backend;
 use crate::turn::ChannelNumbers;
 
 /// The longest USERNAME in bytes (RFC 8489 §14.3: fewer than 509).
@@ -225,6 +226,25 @@ impl Text for ClientAddresses {
         choose(
             text,
             &[("truncated", Self::Truncated), ("full", Self::Full)],
+        )
+    }
+}
+
+/// The calls by which datagrams are received and sent; `None`: the best that work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct UdpBackend(pub(super) Option<Backend>);
+
+impl Text for UdpBackend {
+    const WANTED: &'static str = "\"auto\", \"batched\" or \"plain\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        choose(
+            text,
+            &[
+                ("auto", Self(None)),
+                ("batched", Self(Some(Backend::Batched))),
+                ("plain", Self(Some(Backend::Plain))),
+            ],
         )
     }
 }

@@ -30,10 +30,11 @@ impl EventLog {
         }
     }
 
-    pub(super) fn write(&mut self, event: &Event, now: Instant) {
+    /// Writes a line; `kernel_drops` were the datagrams that the kernel dropped at the relay socket of an allocation that ended.
+    pub(super) fn write(&mut self, event: &Event, kernel_drops: u32, now: Instant) {
         match event {
             Event::Opened(opened) => self.opened(opened),
-            Event::Ended(ended) => self.ended(ended),
+            Event::Ended(ended) => self.ended(ended, kernel_drops),
             Event::Refused(refused) => self.refused(refused, now),
         }
     }
@@ -58,7 +59,7 @@ impl EventLog {
         );
     }
 
-    fn ended(&self, ended: &AllocationEnded) {
+    fn ended(&self, ended: &AllocationEnded, kernel_drops: u32) {
         let traffic = &ended.traffic;
         info!(
             allocation = ended.serial,
@@ -72,6 +73,7 @@ impl EventLog {
             packets_to_client = traffic.packets_to_client,
             bytes_to_client = traffic.bytes_to_client,
             dropped = traffic.dropped,
+            kernel_drops,
             reason = ended.reason.as_str(),
             "allocation ended"
         );

@@ -52,6 +52,9 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
     if listener.transport == ListenerTransport::Udp {
         sys::receive_buffer(socket.as_fd(), settings.listener_receive_buffer)?;
         sys::fragment_freely(socket.as_fd(), v6)?;
+        if settings.udp_backend != Some(sys::Backend::Plain) {
+            sys::join_received(socket.as_fd());
+        }
         if listener.address.ip().is_unspecified() {
             // RFC 8489 §6.3.1: a response leaves from the address that the request was sent to.
             sys::report_destination(socket.as_fd(), v6)?;

@@ -9,12 +9,14 @@ mod error;
 mod event_log;
 mod event_loop;
 mod listeners;
+mod mailbox;
 mod relay_sockets;
 mod start;
 mod stream;
 mod stream_table;
 mod sys;
 mod tls;
+mod to_peers;
 mod udp;
 mod worker;
 
@@ -27,6 +29,7 @@ use std::time::Duration;
 pub use crate::turn::RelayAddress;
 pub use error::StartError;
 pub use start::{Running, start};
+pub use sys::Backend;
 
 /// What the shell needs to know.
 #[derive(Clone)]
@@ -56,6 +59,8 @@ pub struct Settings {
     pub listener_receive_buffer: usize,
     /// Receive buffer of a relay socket, in bytes.
     pub relay_receive_buffer: usize,
+    /// The calls by which datagrams are received and sent; `None`: the best that work.
+    pub udp_backend: Option<Backend>,
 }
 
 /// One address at which clients are awaited.

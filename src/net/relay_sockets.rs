@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
 
 use super::sys;
-use super::sys::Epoll;
+use super::sys::{Backend, Members};
 use crate::turn::{
     OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
 };
@@ -54,6 +54,8 @@ impl Reservations {
 struct RelaySocket {
     socket: UdpSocket,
     port: ClaimedPort,
+    /// Datagrams that the kernel had dropped when it was last asked.
+    kernel_drops: u32,
 }
 
 /// A port that is given back when this is dropped.
@@ -71,30 +73,56 @@ impl Drop for ClaimedPort {
 /// The relay sockets of one worker.
 pub(super) struct RelaySockets {
     by_id: Vec<Option<RelaySocket>>,
-    epoll: Arc<Epoll>,
+    ready_set: Members,
     relayed: Arc<RelayedAddresses>,
     reservations: Arc<Reservations>,
     receive_buffer: usize,
+    backend: Backend,
     rng: StdRng,
     warned: Option<Instant>,
+    /// The next one to be asked what the kernel has dropped.
+    next_asked: usize,
+    /// What the kernel had dropped of those that were closed, and was not told yet.
+    closed_drops: u64,
+}
+
+/// What a worker's relay sockets are made from.
+pub(super) struct RelaySocketsParts {
+    /// What tells when they can be read.
+    pub(super) ready_set: Members,
+    pub(super) relayed: Arc<RelayedAddresses>,
+    pub(super) reservations: Arc<Reservations>,
+    /// Of each socket, in bytes.
+    pub(super) receive_buffer: usize,
+    pub(super) backend: Backend,
+    /// Where random ports come from.
+    pub(super) rng: StdRng,
+}
+
+/// What the kernel has dropped at relay sockets.
+#[derive(Default)]
+pub(super) struct NewDrops {
+    /// Datagrams.
+    pub(super) dropped: u64,
+    /// Open sockets that they were sent to.
+    pub(super) sockets: usize,
+    /// The one of them that lost most.
+    pub(super) worst: Option<SocketAddr>,
 }
 
 impl RelaySockets {
-    pub(super) fn new(
-        epoll: Arc<Epoll>,
-        relayed: Arc<RelayedAddresses>,
-        reservations: Arc<Reservations>,
-        receive_buffer: usize,
-        rng: StdRng,
-    ) -> Self {
+    pub(super) fn new(parts: RelaySocketsParts) -> Self {
         Self {
             by_id: Vec::new(),
-            epoll,
-            relayed,
-            reservations,
-            receive_buffer,
-            rng,
+            ready_set: parts.ready_set,
+            relayed: parts.relayed,
+            reservations: parts.reservations,
+            receive_buffer: parts.receive_buffer,
+            backend: parts.backend,
+            rng: parts.rng,
             warned: None,
+            next_asked: 0,
+            closed_drops: 0,
         }
     }
 
@@ -123,8 +151,8 @@ impl RelaySockets {
         let opened = OpenedRelay {
             bound: socket.port.bound,
         };
-        self.epoll
-            .add(socket.socket.as_fd(), u64::from(wish.relay.0))
+        self.ready_set
+            .add(socket.socket.as_fd(), wish.relay.0)
             .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
             self.reservations.keep(*token, higher)?;
@@ -137,11 +165,42 @@ impl RelaySockets {
         Ok(opened)
     }
 
-    /// Closes a relay socket; its port is free at once.
-    pub(super) fn close(&mut self, relay: RelayId) {
-        if let Some(place) = self.by_id.get_mut(relay.0 as usize) {
-            *place = None;
+    /// Closes a relay socket; its port is free at once. Returns how many datagrams the kernel had dropped of those sent to
+    /// it.
+    pub(super) fn close(&mut self, relay: RelayId) -> u32 {
+        let Some(closed) = self.by_id.get_mut(relay.0 as usize).and_then(Option::take) else {
+            return 0;
+        };
+        let drops = sys::kernel_drops(closed.socket.as_fd());
+        self.closed_drops += u64::from(drops.wrapping_sub(closed.kernel_drops));
+        drops
+    }
+
+    /// What the kernel has dropped and was not told yet: of up to `max` open sockets, the next ones in turn, and of all that
+    /// were closed.
+    pub(super) fn new_kernel_drops(&mut self, max: usize) -> NewDrops {
+        let mut new = NewDrops {
+            dropped: std::mem::take(&mut self.closed_drops),
+            ..NewDrops::default()
+        };
+        let mut most = 0;
+        for _ in 0..max.min(self.by_id.len()) {
+            self.next_asked = (self.next_asked + 1) % self.by_id.len();
+            let Some(relay) = &mut self.by_id[self.next_asked] else {
+                continue;
+            };
+            let total = sys::kernel_drops(relay.socket.as_fd());
+            let dropped = total.wrapping_sub(relay.kernel_drops);
+            relay.kernel_drops = total;
+            if dropped > 0 {
+                new.dropped += u64::from(dropped);
+                new.sockets += 1;
+            }
+            if dropped > most {
+                (most, new.worst) = (dropped, Some(relay.port.bound));
+            }
         }
+        new
     }
 
     /// Gives up a reserved port.
@@ -184,7 +243,11 @@ impl RelaySockets {
             relayed: Arc::clone(&self.relayed),
         };
         let socket = self.new_socket(port.bound)?;
-        Ok(RelaySocket { socket, port })
+        Ok(RelaySocket {
+            socket,
+            port,
+            kernel_drops: 0,
+        })
     }
 
     fn new_socket(&self, bound: SocketAddr) -> io::Result<UdpSocket> {
@@ -198,6 +261,9 @@ impl RelaySockets {
         }
         sys::receive_buffer(socket.as_fd(), self.receive_buffer)?;
         sys::fragment_freely(socket.as_fd(), bound.is_ipv6())?;
+        if self.backend == Backend::Batched {
+            sys::join_received(socket.as_fd());
+        }
         socket.bind(&bound.into())?;
         Ok(socket.into())
     }

@@ -12,9 +12,10 @@ use tokio_rustls::TlsAcceptor;
 use super::connections::Connections;
 use super::error::StartError;
 use super::event_log::EventLog;
-use super::relay_sockets::{RelaySockets, Reservations};
-use super::sys::Epoll;
-use super::worker::{StreamSettings, Worker};
+use super::mailbox::Mailbox;
+use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
+use super::sys::{Backend, ReadySet};
+use super::worker::{StreamSettings, Worker, WorkerParts};
 use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
@@ -41,6 +42,8 @@ struct Shared {
     connections: Arc<Connections>,
     nonce_key: NonceKey,
     tls: Option<TlsAcceptor>,
+    mailboxes: Arc<[Mailbox]>,
+    backend: Backend,
 }
 
 /// Opens every listener and starts the workers; on an error nothing is left running.
@@ -57,7 +60,10 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
             listener.address
         )));
     }
+    let backend = choose_backend(relay.net.udp_backend)?;
     check_descriptor_limit(&relay);
+    let (ready_sets, mailboxes) = mailboxes(relay.net.workers.get())
+        .map_err(|error| StartError::system("make an event queue", &error))?;
     let (sockets, listeners) = listeners::open(&relay.net)?;
     let shared = Shared {
         auth: Arc::new(Authenticator::new(relay.auth.clone())),
@@ -75,6 +81,8 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         ),
         nonce_key: NonceKey::new(random()?),
         tls,
+        mailboxes,
+        backend,
     };
     let (stop, stopping) = watch::channel(false);
     let mut running = Running {
@@ -82,8 +90,8 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         stop,
         workers: Vec::new(),
     };
-    for (number, sockets) in sockets.into_iter().enumerate() {
-        let worker = new_worker(&relay, &shared, number as u64, &sockets.udp)?;
+    for (number, (sockets, ready_set)) in sockets.into_iter().zip(ready_sets).enumerate() {
+        let worker = new_worker(&relay, &shared, number, ready_set, &sockets.udp)?;
         let streams = StreamSettings {
             connections: Arc::clone(&shared.connections),
             tls: shared.tls.clone(),
@@ -122,15 +130,39 @@ fn check_descriptor_limit(relay: &Relay) {
     }
 }
 
+/// The calls to receive and send by: what was chosen, if it works, or the best.
+fn choose_backend(chosen: Option<Backend>) -> Result<Backend, StartError> {
+    let backend = chosen.unwrap_or_else(Backend::best);
+    if !backend.works() {
+        return Err(StartError::new(format!(
+            "the {} UDP backend does not work here: the kernel or a filter of system calls refuses recvmmsg or sendmmsg; \
+             remove `udp_backend` from [server]",
+            backend.as_str()
+        )));
+    }
+    tracing::debug!(backend = backend.as_str(), "UDP backend");
+    Ok(backend)
+}
+
+/// What tells each worker of its sockets and of the others.
+fn mailboxes(workers: usize) -> std::io::Result<(Vec<ReadySet>, Arc<[Mailbox]>)> {
+    let ready_sets: Vec<ReadySet> = (0..workers)
+        .map(|_| ReadySet::new())
+        .collect::<Result<_, _>>()?;
+    let mailboxes = ready_sets
+        .iter()
+        .map(|set| set.bell().map(Mailbox::new))
+        .collect::<Result<_, _>>()?;
+    Ok((ready_sets, mailboxes))
+}
+
 fn new_worker(
     relay: &Relay,
     shared: &Shared,
-    number: u64,
+    number: usize,
+    ready_set: ReadySet,
     udp: &[std::net::UdpSocket],
 ) -> Result<Worker, StartError> {
-    let epoll = Epoll::new().map_err(|error| StartError::system("make an epoll set", &error))?;
-    let epoll = Arc::new(epoll);
-    let now = Instant::now();
     let limit = &relay.admission.unauthenticated_replies;
     let server = Server::new(Parts {
         settings: relay.turn.clone(),
@@ -142,20 +174,31 @@ fn new_worker(
         reply_limiter: SourceLimiter::new(limit, u64::from_le_bytes(random()?)),
         relayed: Arc::clone(&shared.relayed),
         nonce_key: shared.nonce_key.clone(),
-        worker: (number, relay.net.workers.get() as u64),
+        worker: (number as u64, relay.net.workers.get() as u64),
         seed: random()?,
     });
-    let relays = RelaySockets::new(
-        Arc::clone(&epoll),
-        Arc::clone(&shared.relayed),
-        Arc::clone(&shared.reservations),
-        relay.net.relay_receive_buffer,
-        StdRng::from_seed(random()?),
-    );
-    let log = EventLog::new(relay.log_full_addresses, now);
+    let relays = RelaySockets::new(RelaySocketsParts {
+        ready_set: ready_set
+            .members()
+            .map_err(|error| StartError::system("use an event queue", &error))?,
+        relayed: Arc::clone(&shared.relayed),
+        reservations: Arc::clone(&shared.reservations),
+        receive_buffer: relay.net.relay_receive_buffer,
+        backend: shared.backend,
+        rng: StdRng::from_seed(random()?),
+    });
     let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
-    Worker::new(server, udp, relays, epoll, accepts, log)
-        .map_err(|error| StartError::system("use a listening socket", &error))
+    Worker::new(WorkerParts {
+        server,
+        udp,
+        relays,
+        ready_set,
+        mailboxes: (Arc::clone(&shared.mailboxes), number),
+        accepts,
+        log: EventLog::new(relay.log_full_addresses, Instant::now()),
+        backend: shared.backend,
+    })
+    .map_err(|error| StartError::system("use a listening socket", &error))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {

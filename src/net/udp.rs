@@ -2,16 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
 
-use super::sys::{Datagram, Received};
+use super::sys::{Datagram, Outbox, Received};
 use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 
 /// A listening socket and what is about to be sent from it.
 pub(super) struct UdpListener {
     pub(super) socket: UdpSocket,
-    /// What is about to be sent, as ranges of the worker's arena.
-    pub(super) outgoing: Vec<Datagram>,
-    local: SocketAddr,
+    /// What is about to be sent.
+    pub(super) outgoing: Outbox,
+    /// Datagrams that the kernel had dropped when it was last asked.
+    pub(super) kernel_drops: u32,
+    pub(super) local: SocketAddr,
     link: LinkId,
 }
 
@@ -19,7 +22,8 @@ impl UdpListener {
     pub(super) fn new(socket: UdpSocket, link: LinkId) -> io::Result<Self> {
         Ok(Self {
             local: socket.local_addr()?,
-            outgoing: Vec::new(),
+            outgoing: Outbox::default(),
+            kernel_drops: 0,
             socket,
             link,
         })
@@ -39,12 +43,9 @@ impl UdpListener {
     }
 
     /// A datagram for a client: from the address that it sent to, where the socket is bound to all.
-    pub(super) fn datagram(&self, flow: &Flow, range: std::ops::Range<usize>) -> Datagram {
+    pub(super) fn datagram(&self, flow: &Flow, body: Range<usize>) -> Datagram {
         let any = self.local.ip().is_unspecified();
-        Datagram {
-            range,
-            to: flow.five_tuple.client.0,
-            from: any.then_some(flow.five_tuple.server.ip()),
-        }
+        let from = any.then_some(flow.five_tuple.server.ip());
+        Datagram::new(body, flow.five_tuple.client.0, from)
     }
 }

@@ -24,11 +24,11 @@ pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 pub use nonce::NonceKey;
 pub use output::{
-    AllocationEnded, AllocationOpened, Event, OpenError, OpenRelay, OpenedRelay, Output, Refused,
-    RelayId, ReservationToken, ToClient, ToPeer, Want,
+    AllocationEnded, AllocationOpened, Event, Handover, Local, OpenError, OpenRelay, OpenedRelay,
+    Output, Refused, RelayId, ReservationToken, ToClient, ToPeer, Want,
 };
 pub use reject::{Loudness, Reject};
-pub use relayed_addresses::{Family, Parity, RelayAddress, RelayedAddresses};
+pub use relayed_addresses::{Family, Owner, Parity, RelayAddress, RelayedAddresses};
 pub use server::{Counters, DropReason, FromClient, Parts, Server};
 
 use crate::auth::UnixTime;

@@ -107,6 +107,32 @@ pub struct ToClient {
     pub header: DataHeader,
 }
 
+/// Data from one client to another of the same worker: the peer is the other one's relayed transport address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The relay that receives.
+    pub relay: RelayId,
+    /// How it goes on to that client.
+    pub route: ToClient,
+    /// Where the data lies in the packet that was handled.
+    pub payload: Range<usize>,
+}
+
+/// Data for an allocation of another worker: for `Server::handle_handover` there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Which worker, counted from 0.
+    pub worker: usize,
+    /// The relay that receives, if it is still the one bound to `to`.
+    pub relay: RelayId,
+    /// What the receiving relay is bound to.
+    pub to: SocketAddr,
+    /// What the sending relay is bound to.
+    pub from: SocketAddr,
+    /// Where the data lies in the packet that was handled.
+    pub payload: Range<usize>,
+}
+
 /// Something that an operator may want to know.
 #[derive(Debug)]
 pub enum Event {

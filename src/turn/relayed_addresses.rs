@@ -5,7 +5,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::output::RelayId;
 
 /// An address that relayed transport addresses are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,31 @@ struct Ports {
     address: RelayAddress,
     /// A bit for each of the 65,536 ports: 8 KiB.
     open: Box<[AtomicU64]>,
+    /// Whose each port is, as [`Owner::to_bits`], 0 for nobody's. A word of `open` has 64 of them here, once one is entered.
+    owners: Box<[OnceLock<Box<[AtomicU64]>>]>,
     count: AtomicU32,
+}
+
+/// The allocation that a relayed transport address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The worker that serves it, counted from 0.
+    pub worker: usize,
+    /// What that worker calls it.
+    pub relay: RelayId,
+}
+
+impl Owner {
+    /// Never 0: the worker is counted from 1.
+    fn to_bits(self) -> u64 {
+        (self.worker as u64 + 1) << 32 | u64::from(self.relay.0)
+    }
+
+    fn from_bits(bits: u64) -> Option<Self> {
+        let worker = (bits >> 32).checked_sub(1)? as usize;
+        let relay = RelayId(bits as u32);
+        Some(Self { worker, relay })
+    }
 }
 
 const WORDS: usize = 65_536 / 64;
@@ -78,6 +105,7 @@ impl RelayedAddresses {
             .map(|&address| Ports {
                 address,
                 open: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+                owners: (0..WORDS).map(|_| OnceLock::new()).collect(),
                 count: AtomicU32::new(0),
             })
             .collect();
@@ -122,11 +150,37 @@ impl RelayedAddresses {
     /// Gives a claimed port back.
     pub fn release(&self, ip: IpAddr, port: u16) {
         if let Some(ports) = self.of_bound(ip) {
-            let (word, bit) = (usize::from(port) / 64, 1 << (port % 64));
+            let (word, bit) = place_of(port);
+            let bit = 1 << bit;
             if ports.open[word].fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
                 ports.count.fetch_sub(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Says whose a claimed port is: from here on its data may be passed on within the process.
+    pub fn set_owner(&self, bound: SocketAddr, owner: Owner) {
+        if let Some(ports) = self.of_bound(bound.ip()) {
+            let (word, bit) = place_of(bound.port());
+            let owners =
+                ports.owners[word].get_or_init(|| (0..64).map(|_| AtomicU64::new(0)).collect());
+            owners[bit].store(owner.to_bits(), Ordering::Release);
+        }
+    }
+
+    /// Says that a port is nobody's any more, before its socket is closed.
+    pub fn clear_owner(&self, bound: SocketAddr) {
+        if let Some(ports) = self.of_bound(bound.ip())
+            && let Some(owner) = ports.owner(bound.port())
+        {
+            owner.store(0, Ordering::Release);
+        }
+    }
+
+    /// Whose a bound address is. A port that is reserved is open and nobody's.
+    pub fn owner_of(&self, bound: SocketAddr) -> Option<Owner> {
+        let owner = self.of_bound(bound.ip())?.owner(bound.port())?;
+        Owner::from_bits(owner.load(Ordering::Acquire))
     }
 
     /// Ports claimed on all addresses.
@@ -171,7 +225,13 @@ impl RelayedAddresses {
 
 impl Ports {
     fn is_open(&self, port: u16) -> bool {
-        self.open[usize::from(port) / 64].load(Ordering::Acquire) >> (port % 64) & 1 == 1
+        let (word, bit) = place_of(port);
+        self.open[word].load(Ordering::Acquire) >> bit & 1 == 1
+    }
+
+    fn owner(&self, port: u16) -> Option<&AtomicU64> {
+        let (word, bit) = place_of(port);
+        self.owners[word].get().map(|owners| &owners[bit])
     }
 
     fn claim_in(&self, word: usize, usable: u64, parity: Parity) -> Option<u16> {
@@ -204,6 +264,11 @@ impl Ports {
             }
         }
     }
+}
+
+/// The word and the bit of a port.
+fn place_of(port: u16) -> (usize, usize) {
+    (usize::from(port) / 64, usize::from(port) % 64)
 }
 
 /// The bits of a word whose ports lie in `first..=last`.

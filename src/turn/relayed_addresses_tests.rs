@@ -113,3 +113,30 @@ fn claims_from_many_threads_never_meet() {
     assert_eq!(claimed.len(), 1000);
     assert_eq!(claimed.iter().collect::<HashSet<_>>().len(), 1000);
 }
+
+#[test]
+fn a_port_is_its_owners_until_it_is_cleared() {
+    let addresses = addresses(50_000..=50_001);
+    let bound = SocketAddr::new(V4, addresses.claim(V4, Parity::Any, 0).unwrap());
+    assert_eq!(addresses.owner_of(bound), None, "open, and nobody's yet");
+    let owner = Owner {
+        worker: 0,
+        relay: RelayId(0),
+    };
+    let other = Owner {
+        worker: 1023,
+        relay: RelayId(u32::MAX),
+    };
+    for owner in [owner, other] {
+        addresses.set_owner(bound, owner);
+        assert_eq!(addresses.owner_of(bound), Some(owner));
+    }
+    let next = SocketAddr::new(V4, bound.port() ^ 1);
+    assert_eq!(addresses.owner_of(next), None);
+    addresses.clear_owner(bound);
+    assert_eq!(addresses.owner_of(bound), None);
+    assert_eq!(
+        addresses.owner_of("198.51.100.7:50000".parse().unwrap()),
+        None
+    );
+}

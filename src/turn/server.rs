@@ -15,15 +15,16 @@ use super::deadline::{Deadlines, Ending};
 use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
 use super::nonce::{NonceKey, Nonces};
-use super::output::{AllocationEnded, Event, Output, RelayId, ToPeer};
+use super::output::{AllocationEnded, Event, Handover, Local, Output, RelayId, ToPeer};
 use super::peer_policy::PeerPolicy;
-use super::relayed_addresses::RelayedAddresses;
+use super::relayed_addresses::{Owner, RelayedAddresses};
 use super::{Now, Settings};
 use crate::admission::bandwidth::{self, Meter, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::{Admitted, Quotas};
 use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
+use crate::wire::reply::SmallReply;
 use crate::wire::{Class, Kind, Message, Method, classify};
 
 /// What a [`Server`] is made from. What is behind an `Arc` is shared by all workers.
@@ -81,6 +82,8 @@ pub struct Server {
     /// The number of the next allocation.
     serials: u64,
     workers: u64,
+    /// Which of them this is.
+    pub(super) worker: usize,
 }
 
 /// What a packet from a client led to.
@@ -88,6 +91,12 @@ pub struct Server {
 pub enum FromClient {
     /// Data to send to a peer.
     ToPeer(ToPeer),
+    /// Data to send to another client of this worker, as its peer would have sent it.
+    ToClient(Local),
+    /// Data for a client of another worker.
+    ToWorker(Handover),
+    /// A response to send, small enough to be made without an output.
+    Reply(SmallReply),
     /// A message of the protocol: there may be outputs.
     Control,
     /// Nothing.
@@ -158,63 +167,66 @@ impl Server {
             counters: Counters::default(),
             serials: parts.worker.0 + 1,
             workers: parts.worker.1,
+            worker: parts.worker.0 as usize,
         }
     }
 
     /// Handles one datagram, or one message of a stream.
     pub fn handle_client(&mut self, flow: Flow, packet: &[u8], now: Now) -> FromClient {
-        let routed = match classify(packet) {
-            Some(Kind::ChannelData) => self.channel_data(&flow, packet, now),
+        match classify(packet) {
+            Some(Kind::ChannelData) => {
+                let route = self.channel_data(&flow, packet, now);
+                self.pass_on(route, now)
+            }
             Some(Kind::Stun) => match Message::parse(packet) {
-                Ok(message) => match self.handle_message(flow, &message, now) {
-                    Some(routed) => routed,
-                    None => return FromClient::Control,
-                },
-                Err(_) => Err(DropReason::Malformed),
+                Ok(message) => self.handle_message(flow, &message, now),
+                Err(_) => self.drop_packet(DropReason::Malformed),
             },
-            None => Err(DropReason::Malformed),
-        };
-        match routed {
-            Ok(route) => {
-                self.counters.traffic.packets_to_peer += 1;
-                self.counters.traffic.bytes_to_peer += route.payload.len() as u64;
-                FromClient::ToPeer(route)
-            }
-            Err(reason) => {
-                self.dropped(reason);
-                FromClient::Dropped
-            }
+            None => self.drop_packet(DropReason::Malformed),
         }
     }
 
     /// Handles one STUN message; a Send indication yields a route.
-    fn handle_message(
-        &mut self,
-        flow: Flow,
-        message: &Message<'_>,
-        now: Now,
-    ) -> Option<Result<ToPeer, DropReason>> {
+    fn handle_message(&mut self, flow: Flow, message: &Message<'_>, now: Now) -> FromClient {
         match (message.class(), message.method()) {
-            (Class::Indication, Method::Send) => Some(self.send_indication(&flow, message, now)),
-            (Class::Request, Method::Binding) => {
-                if self.may_answer(&flow, now) {
-                    self.binding(flow, message);
-                }
-                None
+            (Class::Indication, Method::Send) => {
+                let route = self.send_indication(&flow, message, now);
+                self.pass_on(route, now)
             }
+            (Class::Request, Method::Binding) => self.binding(flow, message, now),
             (
                 Class::Request,
                 Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind,
             ) => {
                 self.handle_request(flow, message, now);
-                None
+                FromClient::Control
             }
             // RFC 8489 §6.3: a class that the method does not have, or a response to nothing that was asked.
             (
                 Class::Request | Class::Indication | Class::SuccessResponse | Class::ErrorResponse,
                 _,
-            ) => Some(Err(DropReason::Malformed)),
+            ) => self.drop_packet(DropReason::Malformed),
         }
+    }
+
+    /// Counts data that may leave, and finds out whether it leaves this process.
+    fn pass_on(&mut self, route: Result<ToPeer, DropReason>, now: Now) -> FromClient {
+        match route {
+            Ok(route) => {
+                self.counters.traffic.packets_to_peer += 1;
+                self.counters.traffic.bytes_to_peer += route.payload.len() as u64;
+                match self.relayed.owner_of(route.target) {
+                    None => FromClient::ToPeer(route),
+                    Some(owner) => self.relay_to_relay(route, owner, now),
+                }
+            }
+            Err(reason) => self.drop_packet(reason),
+        }
+    }
+
+    fn drop_packet(&mut self, reason: DropReason) -> FromClient {
+        self.dropped(reason);
+        FromClient::Dropped
     }
 
     /// Ends the allocation of a connection that closed.
@@ -356,7 +368,10 @@ impl Server {
     /// Enters an allocation under the name that [`next_relay`](Self::next_relay) gave.
     pub(super) fn insert(&mut self, allocation: Allocation) {
         let five_tuple = allocation.flow.five_tuple;
+        let bound = allocation.bound;
         let relay = RelayId(self.slots.insert(allocation) as u32);
+        let worker = self.worker;
+        self.relayed.set_owner(bound, Owner { worker, relay });
         let before = self.by_client.insert(five_tuple, relay);
         debug_assert!(before.is_none(), "one allocation a five-tuple");
         self.counters.allocations += 1;
@@ -368,6 +383,7 @@ impl Server {
             return;
         };
         self.by_client.remove(&allocation.flow.five_tuple);
+        self.relayed.clear_owner(allocation.bound);
         debug_assert_eq!(self.by_client.len(), self.slots.len());
         self.outputs.push_back(Output::CloseRelay(relay));
         self.outputs

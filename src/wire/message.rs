@@ -4,10 +4,10 @@ use std::fmt;
 
 use stun::attributes as attr;
 use stun::attributes::AttrType;
-use stun::fingerprint::fingerprint_value;
 use stun::message::MAGIC_COOKIE;
 
 use super::address::{BadAddress, PeerAddr, decode_xor};
+use super::fingerprint;
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 20;
@@ -142,7 +142,7 @@ impl<'a> Message<'a> {
                 self.integrity = Some(offset);
                 self.end = self.end.min(offset);
             } else if typ == attr::ATTR_FINGERPRINT {
-                let expected = fingerprint_value(&self.bytes[..offset]).to_be_bytes();
+                let expected = fingerprint::of(&self.bytes[..offset]).to_be_bytes();
                 if next != self.bytes.len() || value != expected {
                     return Err(Malformed::Fingerprint);
                 }

@@ -51,7 +51,7 @@ fn a_changed_fingerprint_is_refused() {
 fn a_fingerprint_that_is_not_last_is_refused() {
     let mut bytes = message(0x0001, &[]);
     bytes[2..4].copy_from_slice(&8u16.to_be_bytes());
-    let crc = fingerprint_value(&bytes).to_be_bytes();
+    let crc = stun::fingerprint::fingerprint_value(&bytes).to_be_bytes();
     bytes.extend_from_slice(&[0x80, 0x28, 0, 4]);
     bytes.extend_from_slice(&crc);
     assert!(Message::parse(&bytes).is_ok());

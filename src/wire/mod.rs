@@ -10,9 +10,11 @@
 pub mod address;
 pub mod channel_data;
 pub mod data_header;
+mod fingerprint;
 pub mod integrity;
 pub mod message;
 pub mod reply;
+mod small_reply;
 pub mod stream;
 
 pub use address::PeerAddr;

@@ -14,6 +14,7 @@ use stun::message::{
 use stun::uattrs::UnknownAttributes;
 use stun::xoraddr::XorMappedAddress;
 
+pub use super::small_reply::SmallReply;
 use super::{Message, Method};
 
 /// A response under construction. Attributes appear in the order in which they are added.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use uturn::auth::UnixTime;
-use uturn::turn::RelayId;
+use uturn::turn::{FromClient, RelayId};
 
 use crate::net::codec::Request;
 use crate::net::{ClientId, Net, at};
@@ -147,9 +147,13 @@ fn arrive(net: &mut Net, client: ClientId, arrival: Arrival) {
     };
     let length = packet.len();
     let routed = net.server.handle_client(flow, &packet, net.now);
-    if let uturn::turn::FromClient::ToPeer(route) = routed {
-        assert!(route.payload.start <= route.payload.end && route.payload.end <= length);
-    }
+    let payload = match routed {
+        FromClient::ToPeer(route) => route.payload,
+        FromClient::ToClient(local) => local.payload,
+        FromClient::ToWorker(handover) => handover.payload,
+        FromClient::Reply(_) | FromClient::Control | FromClient::Dropped => 0..0,
+    };
+    assert!(payload.start <= payload.end && payload.end <= length);
     net.do_outputs();
 }
 

@@ -16,6 +16,7 @@ use crate::model::{self, Ask, Asker, Granted, Heard, Model, Rules};
 use crate::net::codec::{
     EVEN_PORT, Message, RESERVATION_TOKEN, Request, XOR_RELAYED_ADDRESS, channel_data,
 };
+use crate::net::data::Routed;
 use crate::net::setup::{SERVER, SERVER_V4, SERVER_V6};
 use crate::net::{ClientId, Delivery, Net, Setup, at, ip, name_until};
 
@@ -249,29 +250,41 @@ impl Play {
     }
 
     fn send(&mut self, client: usize, peer: SocketAddr) {
-        let expected = self.model.sends(client, peer);
-        let sent = self.net.send(self.clients[client], peer, b"out");
-        assert_eq!(sent.is_some(), expected);
-        if let Some(datagram) = sent {
-            assert_eq!((datagram.from, datagram.to), (self.from(client), peer));
-            // Where the peer is a relayed address of this server, the datagram comes right back in.
-            self.peer_data(peer, datagram.from);
-        }
+        let expected = self.model.sends(client, peer).then_some(peer);
+        let bytes = Request::send(peer, b"in").encode(self.net.transaction(), None);
+        self.data(client, expected, &bytes);
     }
 
     fn channel_data(&mut self, client: usize, number: u16) {
         let expected = self.model.sends_on(client, number);
-        let bytes = channel_data(number, b"out");
-        let sent = self.net.send_bytes(self.clients[client], &bytes);
-        assert_eq!(sent.map(|datagram| datagram.to), expected);
+        self.data(client, expected, &channel_data(number, b"in"));
+    }
+
+    /// A client sends data in some form, which the model lets go to `expected`.
+    fn data(&mut self, client: usize, expected: Option<SocketAddr>, packet: &[u8]) {
+        let routed = self.net.route(self.clients[client], packet);
+        let Some(peer) = expected else {
+            return assert!(matches!(routed, Routed::Dropped), "{routed:?}");
+        };
+        let from = self.from(client);
+        match routed {
+            Routed::ToPeer(datagram) => {
+                assert_eq!((datagram.from, datagram.to), (from, peer));
+                assert_eq!(self.net.shell.relay_at(peer), None, "never leaves");
+            }
+            // Where the peer is a relayed address of this server, the data comes right back in.
+            Routed::ToClient(delivery) => assert_eq!(delivery, self.heard(peer, from)),
+            Routed::Dropped => assert_eq!(Delivery::Dropped, self.heard(peer, from)),
+        }
     }
 
     fn from(&self, client: usize) -> SocketAddr {
         self.model.relayed(client).expect("an allocation")
     }
 
-    fn peer_data(&mut self, relayed: SocketAddr, peer: SocketAddr) {
-        let expected = match self.model.hears(relayed, peer) {
+    /// What becomes of data from `peer` for a relayed address.
+    fn heard(&self, relayed: SocketAddr, peer: SocketAddr) -> Delivery {
+        match self.model.hears(relayed, peer) {
             Heard::Closed => Delivery::PortClosed,
             Heard::Nowhere => Delivery::Dropped,
             Heard::Indication { client } => Delivery::Data {
@@ -284,7 +297,11 @@ impl Play {
                 number,
                 data: b"in".to_vec(),
             },
-        };
+        }
+    }
+
+    fn peer_data(&mut self, relayed: SocketAddr, peer: SocketAddr) {
+        let expected = self.heard(relayed, peer);
         let datagram = crate::net::Datagram {
             from: peer,
             to: relayed,

@@ -6,6 +6,7 @@ mod net;
 
 mod allocations;
 mod bandwidth;
+mod calls;
 mod channels;
 mod credentials;
 mod data;

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use uturn::turn::{DropReason, Event, Reject, RelayAddress};
+use uturn::turn::{DropReason, Event, Reject};
 
 use crate::net::codec::Request;
 use crate::net::setup::{SERVER, SERVER_V4, SERVER_V6};
-use crate::net::{ClientId, Datagram, Delivery, Net, at, ip};
+use crate::net::{ClientId, Delivery, Net, at};
 
 /// A client with a relayed address of the peer's family.
 fn client_for(net: &mut Net, peer: SocketAddr) -> ClientId {
@@ -117,109 +117,4 @@ fn the_servers_own_addresses_are_denied_every_way() {
     }
     let bob = client_for(&mut net, at("[2600::1]:1"));
     assert_denied(&mut net, bob, SocketAddr::new(SERVER_V6, 3478));
-}
-
-/// Two clients whose only way to each other is through both relayed addresses.
-fn call(net: &mut Net) -> (ClientId, ClientId) {
-    let (alice, bob) = (net.allocate("alice"), net.allocate("bob"));
-    net.permit(alice, net.relayed(bob));
-    net.permit(bob, net.relayed(alice));
-    (alice, bob)
-}
-
-/// Data of one arrives at the other, from the address that the other knows it by.
-fn assert_heard(net: &mut Net, from: ClientId, to: ClientId) {
-    let target = net.relayed(to);
-    let datagram = net.send(from, target, b"hello").expect("relayed");
-    let expected = Delivery::Data {
-        client: net.address(to),
-        peer: net.relayed(from),
-        data: b"hello".to_vec(),
-    };
-    assert_eq!(net.arrive(&datagram), expected);
-}
-
-#[test]
-fn two_relayed_clients_reach_each_other() {
-    let mut net = Net::new();
-    let (alice, bob) = call(&mut net);
-    assert_heard(&mut net, alice, bob);
-    assert_heard(&mut net, bob, alice);
-}
-
-#[test]
-fn two_relayed_clients_reach_each_other_over_channels() {
-    let mut net = Net::new();
-    let (alice, bob) = (net.allocate("alice"), net.allocate("bob"));
-    net.bind(alice, 0x4000, net.relayed(bob));
-    net.bind(bob, 0x4001, net.relayed(alice));
-    let datagram = net.send_on(alice, 0x4000, b"hello").expect("relayed");
-    let expected = Delivery::Channel {
-        client: net.address(bob),
-        number: 0x4001,
-        data: b"hello".to_vec(),
-    };
-    assert_eq!(net.arrive(&datagram), expected);
-}
-
-#[test]
-fn two_relayed_clients_reach_each_other_behind_a_one_to_one_nat() {
-    let mut net = Net::with(|setup| {
-        setup.relay = vec![RelayAddress {
-            bind: ip("10.0.0.5"),
-            external: Some(ip("9.7.7.7")),
-        }];
-        setup.peers.own_addresses = vec![ip("10.0.0.5"), ip("9.7.7.7")];
-    });
-    let (alice, bob) = call(&mut net);
-    assert_eq!(net.relayed(alice).ip(), ip("9.7.7.7"));
-    assert_heard(&mut net, alice, bob);
-    assert_heard(&mut net, bob, alice);
-    // The datagram never leaves the host: it goes to what the other socket is bound to.
-    let target = net.relayed(bob);
-    let datagram = net.send(alice, target, b"?").unwrap();
-    assert_eq!(datagram.to, SocketAddr::new(ip("10.0.0.5"), target.port()));
-    for own in ["10.0.0.5", "9.7.7.7"] {
-        assert_denied(&mut net, alice, SocketAddr::new(ip(own), 22));
-    }
-}
-
-#[test]
-fn a_permission_for_a_relayed_address_does_not_open_the_host_behind_it() {
-    let mut net = Net::new();
-    let (alice, _) = call(&mut net);
-    let before = net.drops(DropReason::PeerDenied);
-    let listener = SocketAddr::new(SERVER_V4, 3478);
-    assert_eq!(net.send(alice, listener, b"?"), None);
-    assert_eq!(net.send_from_peer(listener, alice, b"?"), Delivery::Dropped);
-    assert_eq!(net.drops(DropReason::PeerDenied), before + 2);
-}
-
-#[test]
-fn a_relayed_address_that_has_closed_is_denied_again() {
-    let mut net = Net::new();
-    let (alice, bob) = call(&mut net);
-    net.bind(alice, 0x4000, net.relayed(bob));
-    let gone = net.relayed(bob);
-    net.succeed(bob, Request::refresh().lifetime(0));
-    assert_eq!(net.send(alice, gone, b"?"), None);
-    assert_eq!(net.send_on(alice, 0x4000, b"?"), None);
-    let stray = Datagram {
-        from: gone,
-        to: net.relayed(alice),
-        data: Vec::new(),
-        dont_fragment: false,
-    };
-    assert_eq!(net.arrive(&stray), Delivery::Dropped);
-    assert_eq!(net.refusal(alice, Request::create_permission(&[gone])), 403);
-}
-
-#[test]
-fn a_permission_for_a_relayed_address_needs_the_other_side_too() {
-    let mut net = Net::new();
-    let (alice, bob) = (net.allocate("alice"), net.allocate("bob"));
-    net.permit(alice, net.relayed(bob));
-    let target = net.relayed(bob);
-    let datagram = net.send(alice, target, b"?").expect("relayed");
-    assert_eq!(net.arrive(&datagram), Delivery::Dropped);
 }

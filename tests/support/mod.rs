@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uturn::admission::{self, rate_limit};
 use uturn::auth::{AfterExpiry, Secret, Settings};
-use uturn::net::{self, Listener, ListenerTransport, Relay, RelayAddress};
+use uturn::net::{self, Backend, Listener, ListenerTransport, Relay, RelayAddress};
 use uturn::turn;
 
 pub const REALM: &str = "example.org";
@@ -44,10 +44,21 @@ pub fn loopback_relay() -> Relay {
             handshake_timeout: Duration::from_secs(10),
             listener_receive_buffer: 1 << 20,
             relay_receive_buffer: 1 << 18,
+            udp_backend: udp_backend(),
         },
         turn: turn::Settings::default(),
         auth: auth_settings(),
         admission,
         log_full_addresses: false,
+    }
+}
+
+/// What UTURN_TEST_UDP_BACKEND names, so that the tests can be passed with each.
+fn udp_backend() -> Option<Backend> {
+    match std::env::var("UTURN_TEST_UDP_BACKEND").as_deref() {
+        Err(_) => None,
+        Ok("batched") => Some(Backend::Batched),
+        Ok("plain") => Some(Backend::Plain),
+        Ok(other) => panic!("UTURN_TEST_UDP_BACKEND is batched or plain, not {other}"),
     }
 }

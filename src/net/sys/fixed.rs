@@ -18,6 +18,13 @@ impl<T: Clone> Fixed<T> {
     }
 }
 
+impl Fixed<u8> {
+    /// Zeroes, in memory that takes no room before it is used: the allocator gets pages of zeroes from the system.
+    pub(super) fn zeroed(len: usize) -> Self {
+        Self::new(0, len)
+    }
+}
+
 impl<T> Fixed<T> {
     /// A pointer to the element at `at`, good for as long as the whole is.
     pub(super) fn pointer(&self, at: usize) -> *mut T {

@@ -1,22 +1,38 @@
 //! System calls that the standard library does not offer: the only unsafe code of the crate.
 //!
-//! Knows sockets and memory, nothing of STUN. Each block says why it is sound.
+//! Knows sockets and memory, nothing of STUN. Each block says why it is sound. Datagrams pass through [`Arena`] and
+//! [`Sender`], which hide how: `batched` is for Linux, `plain` for every Unix.
 
 #![allow(unsafe_code)]
 
 mod address;
+mod arena;
+mod backend;
+mod batched;
 mod control;
-mod epoll;
+mod datagram;
 mod fixed;
 mod options;
-mod recv;
+mod plain;
+mod ready_set;
 mod send;
 mod watch;
 
-pub(super) use epoll::{Epoll, Events};
-pub(super) use options::{
-    fragment_freely, raise_descriptor_limit, receive_buffer, report_destination, set_dont_fragment,
+pub(crate) use arena::{Arena, Received};
+pub use backend::Backend;
+pub(crate) use datagram::{Datagram, Outbox};
+pub(crate) use options::{
+    fragment_freely, join_received, kernel_drops, raise_descriptor_limit, receive_buffer,
+    report_destination, set_dont_fragment,
 };
-pub(super) use recv::{Arena, Received};
-pub(super) use send::{Datagram, SendBatch};
-pub(super) use watch::watch;
+pub(crate) use ready_set::{Bell, Found, Members, ReadySet};
+pub(crate) use send::{Sender, send_one};
+pub(crate) use watch::watch;
+
+/// The backends that work here, for tests that hold for each.
+#[cfg(test)]
+fn backends() -> impl Iterator<Item = Backend> {
+    [Backend::Batched, Backend::Plain]
+        .into_iter()
+        .filter(|backend| backend.works())
+}

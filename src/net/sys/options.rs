@@ -15,21 +15,22 @@ pub(crate) fn report_destination(socket: BorrowedFd<'_>, v6: bool) -> io::Result
 
 /// Leaves the DF bit clear and lets the kernel fragment: what RFC 8656 §14 asks for unless DONT-FRAGMENT is there.
 pub(crate) fn fragment_freely(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    path_mtu_discovery(socket, v6, libc::IP_PMTUDISC_DONT)
+    fragmentation(socket, v6, false)
 }
 
 /// Sets or clears the DF bit of what is sent from here on (RFC 8656 §14).
 pub(crate) fn set_dont_fragment(socket: BorrowedFd<'_>, v6: bool, on: bool) -> io::Result<()> {
+    fragmentation(socket, v6, on)
+}
+
+#[cfg(target_os = "linux")]
+fn fragmentation(socket: BorrowedFd<'_>, v6: bool, dont: bool) -> io::Result<()> {
     // PROBE sets DF without heeding a cached path MTU: the client probes the path, not we.
-    let mode = if on {
+    let mode = if dont {
         libc::IP_PMTUDISC_PROBE
     } else {
         libc::IP_PMTUDISC_DONT
     };
-    path_mtu_discovery(socket, v6, mode)
-}
-
-fn path_mtu_discovery(socket: BorrowedFd<'_>, v6: bool, mode: libc::c_int) -> io::Result<()> {
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, mode)
     } else {
@@ -37,11 +38,57 @@ fn path_mtu_discovery(socket: BorrowedFd<'_>, v6: bool, mode: libc::c_int) -> io
     }
 }
 
-/// Asks for a receive buffer: beyond the system's limit where we may, else up to it.
+#[cfg(not(target_os = "linux"))]
+fn fragmentation(socket: BorrowedFd<'_>, v6: bool, dont: bool) -> io::Result<()> {
+    if v6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont.into())
+    } else {
+        set(socket, libc::IPPROTO_IP, libc::IP_DONTFRAG, dont.into())
+    }
+}
+
+/// Lets the kernel hand over neighbouring datagrams of one sender as one (UDP_GRO), where it can.
+pub(crate) fn join_received(socket: BorrowedFd<'_>) {
+    #[cfg(target_os = "linux")]
+    // A kernel that does not know the option joins nothing, which is correct as well.
+    let _ = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
+/// Datagrams that the kernel has dropped because the socket's receive buffer was full, since it was opened.
+#[cfg(target_os = "linux")]
+pub(crate) fn kernel_drops(socket: BorrowedFd<'_>) -> u32 {
+    // `SK_MEMINFO_DROPS` is the ninth of the numbers that SO_MEMINFO gives.
+    let mut info = [0u32; 9];
+    let mut len = size_of::<[u32; 9]>() as libc::socklen_t;
+    // SAFETY: the buffer lives during the call and has the length given.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 { 0 } else { info[8] }
+}
+
+/// Datagrams that the kernel has dropped: unknown here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn kernel_drops(_: BorrowedFd<'_>) -> u32 {
+    0
+}
+
+/// Asks for a receive buffer of so many bytes: beyond the system's limit where we may, else up to it.
 pub(crate) fn receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
-        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
+    #[cfg(target_os = "linux")]
+    if set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_ok() {
+        return Ok(());
+    }
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)
 }
 
 fn set(
@@ -87,4 +134,29 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
         return Ok(limit.rlim_cur);
     }
     Ok(raised.rlim_cur)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn the_kernels_drops_are_counted() {
+        let to = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receive_buffer(to.as_fd(), 4096).unwrap();
+        assert_eq!(kernel_drops(to.as_fd()), 0);
+        for _ in 0..100 {
+            from.send_to(&[0; 1000], to.local_addr().unwrap()).unwrap();
+        }
+        to.set_nonblocking(true).unwrap();
+        let received = std::iter::repeat_with(|| to.recv(&mut [0; 1000]).is_ok())
+            .take_while(|received| *received)
+            .count();
+        assert!(received > 0);
+        assert_eq!(kernel_drops(to.as_fd()) as usize, 100 - received);
+    }
 }

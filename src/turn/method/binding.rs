@@ -1,22 +1,29 @@
 //! Binding (RFC 8489 §2).
 
+use crate::turn::Now;
 use crate::turn::five_tuple::Flow;
-use crate::turn::server::Server;
+use crate::turn::server::{FromClient, Server};
 use crate::wire::Message;
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Reply, SmallReply};
 
 impl Server {
     /// Answers with the address that the client is seen at. Needs no credentials (RFC 8489 §12).
-    pub(in crate::turn) fn binding(&mut self, flow: Flow, request: &Message<'_>) {
-        let reply = if request.has_unknown() {
-            unknown_attributes(request).finish()
-        } else {
-            // No SOFTWARE, so that an unauthenticated reply stays as small as can be: 32 bytes for IPv4.
-            Reply::success(request)
-                .mapped(flow.five_tuple.client.0)
-                .finish()
-        };
-        self.reply(flow, reply);
+    pub(in crate::turn) fn binding(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        now: Now,
+    ) -> FromClient {
+        if !self.may_answer(&flow, now) {
+            return FromClient::Dropped;
+        }
+        if request.has_unknown() {
+            self.reply(flow, unknown_attributes(request).finish());
+            return FromClient::Control;
+        }
+        self.counters.replies += 1;
+        // No SOFTWARE, so that an unauthenticated reply stays as small as can be: 32 bytes for IPv4.
+        FromClient::Reply(SmallReply::mapped(request, flow.five_tuple.client.0))
     }
 }
 

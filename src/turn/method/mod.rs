@@ -6,6 +6,7 @@ mod channel_bind;
 mod create_permission;
 mod data;
 mod refresh;
+mod relay_to_relay;
 mod send;
 
 pub(super) use allocate::PendingAllocate;

@@ -67,7 +67,8 @@ impl Process {
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let certificate = directory.write("certificate.pem", &certified.cert.pem());
         let key = directory.write("key.pem", &certified.signing_key.serialize_pem());
-        let text = flavour.config(ports, path_text(&certificate), path_text(&key));
+        let text =
+            flavour.config(ports, path_text(&certificate), path_text(&key)) + &server_section();
         let config = directory.write("uturn.toml", &text);
         let mut command = serve(&config);
         let log = File::create(directory.0.join("log")).expect("a log file");
@@ -130,6 +131,13 @@ impl Drop for Process {
             eprintln!("The server's log:\n{}", self.log());
         }
     }
+}
+
+/// The UDP backend that UTURN_TEST_UDP_BACKEND names, so that the tests can be passed with each.
+fn server_section() -> String {
+    std::env::var("UTURN_TEST_UDP_BACKEND")
+        .map(|backend| format!("\n[server]\nudp_backend = \"{backend}\"\n"))
+        .unwrap_or_default()
 }
 
 /// Runs `uturn serve` with `config` until it ends by itself.

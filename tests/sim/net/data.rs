@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use uturn::turn::FromClient;
+use uturn::turn::{FromClient, Handover, ToClient};
 use uturn::wire::data_header::MAX_HEADER;
 
 use super::codec::{DATA, DATA_INDICATION, Message, Request, XOR_PEER_ADDRESS, channel_data};
@@ -15,6 +15,15 @@ pub struct Datagram {
     pub to: SocketAddr,
     pub data: Vec<u8>,
     pub dont_fragment: bool,
+}
+
+/// What became of data that a client sent.
+#[derive(Debug)]
+pub enum Routed {
+    ToPeer(Datagram),
+    /// The peer is a client of this server.
+    ToClient(Delivery),
+    Dropped,
 }
 
 /// What became of a datagram that was sent to a relayed transport address.
@@ -53,21 +62,76 @@ impl Net {
         self.send_bytes(client, &channel_data(number, data))
     }
 
-    /// Sends a packet that is no request: it is relayed or dropped, and never answered.
+    /// Sends a packet whose peer is no client of this server.
     pub fn send_bytes(&mut self, client: ClientId, packet: &[u8]) -> Option<Datagram> {
+        match self.route(client, packet) {
+            Routed::ToPeer(datagram) => Some(datagram),
+            Routed::Dropped => None,
+            Routed::ToClient(delivery) => panic!("meant for a peer elsewhere: {delivery:?}"),
+        }
+    }
+
+    /// Sends data to the relayed address of another client of this server, in a Send indication.
+    pub fn send_to(&mut self, client: ClientId, to: ClientId, data: &[u8]) -> Delivery {
+        let peer = self.relayed(to);
+        let bytes = Request::send(peer, data).encode(self.transaction(), None);
+        self.pass(client, &bytes)
+    }
+
+    pub fn send_to_on(&mut self, client: ClientId, number: u16, data: &[u8]) -> Delivery {
+        self.pass(client, &channel_data(number, data))
+    }
+
+    /// Sends a packet whose peer is a client of this server: it never leaves the process.
+    pub fn pass(&mut self, client: ClientId, packet: &[u8]) -> Delivery {
+        match self.route(client, packet) {
+            Routed::ToClient(delivery) => delivery,
+            Routed::Dropped => Delivery::Dropped,
+            Routed::ToPeer(datagram) => panic!("meant for a client of this server: {datagram:?}"),
+        }
+    }
+
+    /// Sends a packet that is no request: it is relayed or dropped, and never answered.
+    pub fn route(&mut self, client: ClientId, packet: &[u8]) -> Routed {
         let flow = self.flow(client);
         let routed = self.server.handle_client(flow, packet, self.now);
         self.do_outputs();
         assert!(self.replies.is_empty(), "data is not answered");
         match routed {
-            FromClient::ToPeer(route) => Some(Datagram {
+            FromClient::ToPeer(route) => Routed::ToPeer(Datagram {
                 from: self.shell.bound(route.relay),
                 to: route.target,
                 data: packet[route.payload].to_vec(),
                 dont_fragment: route.dont_fragment,
             }),
-            FromClient::Control | FromClient::Dropped => None,
+            FromClient::ToClient(local) => {
+                Routed::ToClient(forwarded(&local.route, &packet[local.payload]))
+            }
+            FromClient::Dropped | FromClient::Control => Routed::Dropped,
+            FromClient::ToWorker(_) | FromClient::Reply(_) => panic!("no data: {routed:?}"),
         }
+    }
+
+    /// Sends ChannelData whose peer is a client of another worker.
+    pub fn hand_over(&mut self, client: ClientId, number: u16, data: &[u8]) -> Handover {
+        let flow = self.flow(client);
+        let packet = channel_data(number, data);
+        match self.server.handle_client(flow, &packet, self.now) {
+            FromClient::ToWorker(handover) => {
+                assert_eq!(&packet[handover.payload.clone()], data);
+                handover
+            }
+            routed => panic!("meant for a client of another worker: {routed:?}"),
+        }
+    }
+
+    /// What another worker handed over arrives.
+    pub fn arrive_from_worker(&mut self, handover: &Handover, data: &[u8]) -> Delivery {
+        let (relay, to, from) = (handover.relay, handover.to, handover.from);
+        let route = self
+            .server
+            .handle_handover(relay, to, from, data.len(), self.now);
+        route.map_or(Delivery::Dropped, |route| forwarded(&route, data))
     }
 
     /// A peer sends data to the client's relayed transport address.
@@ -92,14 +156,19 @@ impl Net {
         let Some(route) = route else {
             return Delivery::Dropped;
         };
-        let mut packet = vec![0; MAX_HEADER];
-        let start = route.header.write_before(&mut packet, len);
-        packet.extend_from_slice(&datagram.data);
-        let on_stream = route.flow.five_tuple.transport.is_stream();
-        let padding = route.header.padding(len, on_stream);
-        packet.resize(packet.len() + padding, 0);
-        delivered(route.flow.five_tuple.client.0, &packet[start..])
+        forwarded(&route, &datagram.data)
     }
+}
+
+/// Data as it reaches a client.
+fn forwarded(route: &ToClient, data: &[u8]) -> Delivery {
+    let mut packet = vec![0; MAX_HEADER];
+    let start = route.header.write_before(&mut packet, data.len());
+    packet.extend_from_slice(data);
+    let on_stream = route.flow.five_tuple.transport.is_stream();
+    let padding = route.header.padding(data.len(), on_stream);
+    packet.resize(packet.len() + padding, 0);
+    delivered(route.flow.five_tuple.client.0, &packet[start..])
 }
 
 fn delivered(client: SocketAddr, packet: &[u8]) -> Delivery {

@@ -1,0 +1,243 @@
+//! Data that goes from one worker's allocation to another worker's, without a lock and without the kernel.
+//!
+//! Each worker has a mailbox. Whoever sends to it fills a parcel with a batch of datagrams and posts it; the owner opens it
+//! and leaves it, empty, for the next sender. Parcels are made when there is none to use again, and no more than a mailbox
+//! holds.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+
+use super::sys::Bell;
+use crate::turn::{Handover, RelayId};
+use crate::wire::data_header::MAX_HEADER;
+
+/// Parcels that may wait for a worker: more are lost, as datagrams are that a full socket has no room for.
+const PARCELS: usize = 64;
+/// A parcel with this many bytes or datagrams takes no more.
+const PARCEL_BYTES: usize = 64 * 1024;
+const PARCEL_DATAGRAMS: usize = 256;
+
+/// Where a worker finds what others hand over to it.
+pub(super) struct Mailbox {
+    posted: ArrayQueue<Box<Parcel>>,
+    empty: ArrayQueue<Box<Parcel>>,
+    bell: Bell,
+    /// Whether the owner has been rung for and has not looked yet.
+    rung: AtomicBool,
+}
+
+impl Mailbox {
+    pub(super) fn new(bell: Bell) -> Self {
+        Self {
+            posted: ArrayQueue::new(PARCELS),
+            empty: ArrayQueue::new(PARCELS),
+            bell,
+            rung: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the next parcel. After [`answer`](Self::answer), until there is none, or the owner will look again.
+    pub(super) fn take(&self) -> Option<Box<Parcel>> {
+        self.posted.pop()
+    }
+
+    /// Has the next parcel ring again.
+    pub(super) fn answer(&self) {
+        self.rung.store(false, Ordering::SeqCst);
+    }
+
+    /// Leaves an opened parcel for the next sender.
+    pub(super) fn leave(&self, mut parcel: Box<Parcel>) {
+        parcel.clear();
+        // As many may be underway as wait here: one more is given up.
+        let _ = self.empty.push(parcel);
+    }
+
+    fn empty_parcel(&self) -> Box<Parcel> {
+        self.empty.pop().unwrap_or_default()
+    }
+
+    /// Posts a parcel and rings; how many datagrams were lost for want of room.
+    fn post(&self, parcel: Box<Parcel>) -> usize {
+        let lost = match self.posted.push(parcel) {
+            Ok(()) => 0,
+            Err(parcel) => {
+                let lost = parcel.items.len();
+                self.leave(parcel);
+                lost
+            }
+        };
+        if !self.rung.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.bell.ring()
+        {
+            tracing::warn!(%error, "cannot wake another worker");
+        }
+        lost
+    }
+}
+
+/// A batch of datagrams for one worker.
+#[derive(Default)]
+pub(super) struct Parcel {
+    /// The data of all, with room for a header before each.
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+}
+
+/// One datagram in a parcel.
+pub(super) struct Item {
+    /// Whose it is, if the place is still taken by the allocation bound to `to`.
+    pub(super) relay: RelayId,
+    pub(super) to: SocketAddr,
+    /// The relay socket that it would have come from.
+    pub(super) from: SocketAddr,
+    /// Where the data lies.
+    pub(super) body: Range<usize>,
+}
+
+impl Parcel {
+    fn add(&mut self, handover: &Handover, data: &[u8]) {
+        let start = self.bytes.len() + MAX_HEADER;
+        self.bytes.resize(start, 0);
+        self.bytes.extend_from_slice(data);
+        self.items.push(Item {
+            relay: handover.relay,
+            to: handover.to,
+            from: handover.from,
+            body: start..self.bytes.len(),
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= PARCEL_BYTES || self.items.len() >= PARCEL_DATAGRAMS
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.items.clear();
+    }
+
+    pub(super) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What one worker is about to hand over to the others.
+pub(super) struct Handovers {
+    mailboxes: Arc<[Mailbox]>,
+    filling: Vec<Option<Box<Parcel>>>,
+    /// Datagrams that a mailbox had no room for.
+    pub(super) lost: u64,
+}
+
+impl Handovers {
+    pub(super) fn new(mailboxes: Arc<[Mailbox]>) -> Self {
+        Self {
+            filling: mailboxes.iter().map(|_| None).collect(),
+            mailboxes,
+            lost: 0,
+        }
+    }
+
+    /// Adds a datagram with this data.
+    pub(super) fn add(&mut self, handover: &Handover, data: &[u8]) {
+        let Some(mailbox) = self.mailboxes.get(handover.worker) else {
+            return;
+        };
+        let filling = &mut self.filling[handover.worker];
+        let parcel = filling.get_or_insert_with(|| mailbox.empty_parcel());
+        parcel.add(handover, data);
+        if parcel.is_full()
+            && let Some(parcel) = filling.take()
+        {
+            self.lost += mailbox.post(parcel) as u64;
+        }
+    }
+
+    /// Posts everything.
+    pub(super) fn post(&mut self) {
+        for (filling, mailbox) in self.filling.iter_mut().zip(self.mailboxes.iter()) {
+            if let Some(parcel) = filling.take() {
+                self.lost += mailbox.post(parcel) as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sys::{Found, ReadySet};
+    use super::*;
+
+    fn handover(worker: usize) -> Handover {
+        Handover {
+            worker,
+            relay: RelayId(7),
+            to: "192.0.2.1:50000".parse().unwrap(),
+            from: "192.0.2.1:50001".parse().unwrap(),
+            payload: 0..0,
+        }
+    }
+
+    fn two() -> (Vec<ReadySet>, Arc<[Mailbox]>) {
+        let sets: Vec<_> = (0..2).map(|_| ReadySet::new().unwrap()).collect();
+        let mailboxes = sets
+            .iter()
+            .map(|set| Mailbox::new(set.bell().unwrap()))
+            .collect();
+        (sets, mailboxes)
+    }
+
+    #[test]
+    fn what_is_handed_over_arrives_in_order_and_rings_once() {
+        let (mut sets, mailboxes) = two();
+        let mut handovers = Handovers::new(Arc::clone(&mailboxes));
+        for data in [&b"one"[..], b"", b"three"] {
+            handovers.add(&handover(1), data);
+        }
+        handovers.post();
+        let mut found = Found::new(4);
+        sets[1].ready(&mut found).unwrap();
+        assert!(found.rung());
+        let parcel = mailboxes[1].take().unwrap();
+        let data: Vec<_> = parcel
+            .items()
+            .iter()
+            .map(|item| &parcel.bytes()[item.body.clone()])
+            .collect();
+        assert_eq!(data, [&b"one"[..], b"", b"three"]);
+        assert!(mailboxes[1].take().is_none() && mailboxes[0].take().is_none());
+    }
+
+    #[test]
+    fn an_owner_that_does_not_look_loses_data_and_not_memory() {
+        let (_sets, mailboxes) = two();
+        let mut handovers = Handovers::new(Arc::clone(&mailboxes));
+        let data = [0; 1000];
+        let total = 100_000;
+        for _ in 0..total {
+            handovers.add(&handover(1), &data);
+        }
+        handovers.post();
+        let mut arrived = 0;
+        let mut parcels = 0;
+        while let Some(parcel) = mailboxes[1].take() {
+            arrived += parcel.items().len();
+            parcels += 1;
+            mailboxes[1].leave(parcel);
+        }
+        assert_eq!(parcels, PARCELS);
+        assert_eq!(arrived as u64 + handovers.lost, total);
+        // What was opened is used again.
+        handovers.add(&handover(1), &data);
+        assert_eq!(mailboxes[1].empty.len(), PARCELS - 1);
+    }
+}

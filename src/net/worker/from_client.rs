@@ -1,0 +1,152 @@
+//! What clients send: over UDP, in batches, or over a connection.
+
+use std::ops::Range;
+use std::os::fd::AsFd;
+
+use super::{Buffer, Link, ROUNDS, Worker, link_of, now, retry};
+use crate::net::relay_sockets::RelaySockets;
+use crate::net::sys::{Datagram, set_dont_fragment};
+use crate::turn::{Flow, FromClient, Local, Now, RelayId, ToPeer};
+use crate::wire::reply::SmallReply;
+use crate::wire::stream::{Frame, next_frame};
+
+impl Worker {
+    /// Handles what has arrived at a listener, up to a bound; whether there may be more.
+    pub(in crate::net) fn drain_listener(&mut self, at: usize) -> bool {
+        for _ in 0..ROUNDS {
+            let socket = self.listeners[at].socket.as_fd();
+            let slots = self.slots;
+            let received = match self.arena.receive(socket, 0..slots) {
+                Ok(received) => received,
+                Err(error) => return retry(&error, "receive from a client"),
+            };
+            let now = now();
+            let datagrams = (0..received)
+                .map(|slot| self.handle_slot(at, slot, now))
+                .sum();
+            self.flush(Buffer::Arena);
+            self.adapt_slots(received, datagrams);
+            if received < slots {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Handles what was received into a slot; how many datagrams that is.
+    fn handle_slot(&mut self, at: usize, slot: usize, now: Now) -> usize {
+        let Some(received) = self.arena.received(slot) else {
+            return 1;
+        };
+        let flow = self.listeners[at].flow_of(received);
+        let mut count = 0;
+        for packet in received.datagrams() {
+            count += 1;
+            let bytes = &self.arena.bytes()[packet.clone()];
+            let handled = self.server.handle_client(flow, bytes, now);
+            self.do_routed(flow, handled, packet, Buffer::Arena, now);
+        }
+        count
+    }
+
+    /// Handles whole messages at the start of what a connection sent, and returns how much of it they were.
+    ///
+    /// `None` means that what follows cannot be understood. The bytes lie in `buffer`.
+    pub(in crate::net) fn handle_stream(&mut self, flow: Flow, buffer: &[u8]) -> Option<usize> {
+        let now = now();
+        let mut consumed = 0;
+        let understood = loop {
+            let rest = &buffer[consumed..];
+            let length = match next_frame(rest) {
+                Frame::Whole(length) => length,
+                Frame::Partial => break true,
+                Frame::Garbage => break false,
+            };
+            let handled = self.server.handle_client(flow, &rest[..length], now);
+            let packet = consumed..consumed + length;
+            self.do_routed(flow, handled, packet, Buffer::Other(buffer), now);
+            consumed += length;
+        };
+        self.flush(Buffer::Other(buffer));
+        understood.then_some(consumed)
+    }
+
+    /// Does what a packet led to, which lies at `packet` in the buffer.
+    fn do_routed(
+        &mut self,
+        flow: Flow,
+        handled: FromClient,
+        packet: Range<usize>,
+        buffer: Buffer<'_>,
+        now: Now,
+    ) {
+        match handled {
+            FromClient::ToPeer(route) => self.route_to_peer(route, packet.start, buffer),
+            FromClient::ToClient(local) => self.route_to_local(&local, packet.start, buffer),
+            FromClient::ToWorker(handover) => {
+                let body = at(&handover.payload, packet.start);
+                let data = &super::bytes(&self.arena, buffer)[body];
+                self.handovers.add(&handover, data);
+            }
+            FromClient::Reply(reply) => self.queue_reply(flow, &reply, buffer),
+            FromClient::Control => {
+                // What was routed goes out before anything is closed or opened.
+                self.flush(buffer);
+                self.do_outputs(now);
+            }
+            FromClient::Dropped => {}
+        }
+    }
+
+    fn route_to_peer(&mut self, route: ToPeer, offset: usize, buffer: Buffer<'_>) {
+        let datagram = Datagram::new(at(&route.payload, offset), route.target, None);
+        if route.dont_fragment {
+            self.send_unfragmented(route.relay, datagram, buffer);
+        } else {
+            self.queue_to_peer(route.relay, datagram, buffer);
+        }
+    }
+
+    /// Passes data to another client of this worker.
+    fn route_to_local(&mut self, local: &Local, offset: usize, buffer: Buffer<'_>) {
+        let body = at(&local.payload, offset);
+        // The header that the sender put before its data has been read.
+        let room = local.payload.start;
+        self.queue_to_client(local.relay, &local.route, body, room, buffer);
+    }
+
+    fn queue_reply(&mut self, flow: Flow, reply: &SmallReply, buffer: Buffer<'_>) {
+        match link_of(flow.link) {
+            Link::Stream(place) => self.streams.queue_reply(place, reply.as_bytes()),
+            Link::Udp(at) => {
+                let listener = &mut self.listeners[at];
+                let datagram = listener.datagram(&flow, 0..0);
+                listener.outgoing.push_around(reply.as_bytes(), datagram, 0);
+                if listener.outgoing.len() >= super::QUEUED {
+                    self.flush(buffer);
+                }
+            }
+        }
+    }
+
+    /// Sends data with the DF bit set. Rare, so it may cost two calls more.
+    fn send_unfragmented(&mut self, relay: RelayId, datagram: Datagram, buffer: Buffer<'_>) {
+        self.flush(buffer);
+        let v6 = self.relays.is_v6(relay);
+        let set = |relays: &RelaySockets, on| match relays.get(relay) {
+            Some(socket) => set_dont_fragment(socket.as_fd(), v6, on).is_ok(),
+            None => false,
+        };
+        // RFC 8656 §14: what cannot be sent unfragmented is not sent.
+        if set(&self.relays, true) {
+            self.to_peers.push(relay, datagram);
+            self.flush(buffer);
+            set(&self.relays, false);
+        }
+    }
+}
+
+/// A range of a packet, as one of the buffer that the packet begins in at `offset`.
+fn at(range: &Range<usize>, offset: usize) -> Range<usize> {
+    offset + range.start..offset + range.end
+}

@@ -1,0 +1,121 @@
+//! What peers send: to relay sockets, or from an allocation of another worker.
+
+use std::os::fd::AsFd;
+
+use super::{BATCH, Buffer, PARCELS, ROUNDS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
+use crate::net::mailbox::Parcel;
+use crate::turn::{Now, RelayId};
+use crate::wire::data_header::MAX_HEADER;
+
+impl Worker {
+    /// Handles what has arrived at relay sockets, up to a bound; whether there may be more.
+    pub(in crate::net) fn drain_relays(&mut self) -> bool {
+        for _ in 0..ROUNDS {
+            // Those that were not emptied in the last round, then those that have something new.
+            if let Err(error) = self.ready_set.ready(&mut self.found) {
+                return retry(&error, "find readable relay sockets");
+            }
+            std::mem::swap(&mut self.at_hand, &mut self.unfinished);
+            self.at_hand.extend(self.found.keys().map(RelayId));
+            let more = self.found.is_full();
+            if self.found.rung() {
+                self.mail = true;
+                self.mailboxes[self.mailbox].answer();
+            }
+            self.drain_at_hand();
+            if self.mail {
+                self.mail = self.open_mail();
+            }
+            if self.unfinished.is_empty() && !more && !self.mail {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn drain_at_hand(&mut self) {
+        let now = now();
+        let (mut filled, mut datagrams) = (0, 0);
+        for next in 0..self.at_hand.len() {
+            let relay = self.at_hand[next];
+            if filled + SLOTS_PER_RELAY > SLOTS || datagrams >= BATCH {
+                self.flush(Buffer::Arena);
+                (filled, datagrams) = (0, 0);
+            }
+            let (slots, handled) = self.drain_relay(relay, filled, now);
+            if slots == SLOTS_PER_RELAY {
+                self.unfinished.push(relay);
+            }
+            filled += slots;
+            datagrams += handled;
+        }
+        self.flush(Buffer::Arena);
+        self.at_hand.clear();
+    }
+
+    /// Receives from one relay socket into the slots from `first` on; how many were filled, and with how many datagrams.
+    fn drain_relay(&mut self, relay: RelayId, first: usize, now: Now) -> (usize, usize) {
+        let Some(socket) = self.relays.get(relay) else {
+            return (0, 0);
+        };
+        let slots = first..first + SLOTS_PER_RELAY;
+        let received = match self.arena.receive(socket.as_fd(), slots) {
+            Ok(received) => received,
+            Err(error) => {
+                retry(&error, "receive from a peer");
+                return (0, 0);
+            }
+        };
+        let datagrams = (first..first + received)
+            .map(|slot| self.route_slot(relay, slot, now))
+            .sum();
+        (received, datagrams)
+    }
+
+    /// Routes what was received into a slot; how many datagrams that is.
+    fn route_slot(&mut self, relay: RelayId, slot: usize, now: Now) -> usize {
+        let Some(received) = self.arena.received(slot) else {
+            return 1;
+        };
+        let (source, mut room, mut count) = (received.source, MAX_HEADER, 0);
+        for body in received.datagrams() {
+            count += 1;
+            let route = self.server.handle_peer(relay, source, body.len(), now);
+            if let Some(route) = route {
+                self.queue_to_client(relay, &route, body, room, Buffer::Arena);
+            }
+            // What precedes the next one is this one.
+            room = 0;
+        }
+        count
+    }
+
+    /// Opens what other workers have posted, up to a bound; whether there may be more.
+    fn open_mail(&mut self) -> bool {
+        let mailboxes = std::sync::Arc::clone(&self.mailboxes);
+        let mailbox = &mailboxes[self.mailbox];
+        for _ in 0..PARCELS {
+            let Some(parcel) = mailbox.take() else {
+                return false;
+            };
+            self.open_parcel(&parcel);
+            mailbox.leave(parcel);
+        }
+        true
+    }
+
+    fn open_parcel(&mut self, parcel: &Parcel) {
+        let now = now();
+        let buffer = Buffer::Other(parcel.bytes());
+        for item in parcel.items() {
+            let len = item.body.len();
+            let route = self
+                .server
+                .handle_handover(item.relay, item.to, item.from, len, now);
+            if let Some(route) = route {
+                self.queue_to_client(item.relay, &route, item.body.clone(), 0, buffer);
+            }
+        }
+        self.flush(buffer);
+    }
+}
