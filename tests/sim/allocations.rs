@@ -178,7 +178,7 @@ fn the_same_five_tuple_allocates_again_right_after_a_delete() {
 }
 
 #[test]
-fn the_reply_to_a_delete_comes_before_its_consequences() {
+fn a_deleted_relay_is_closed_before_its_client_hears_of_it() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut net = Net::new();
         let alice = net.client_at(transport, at("192.0.2.1:7"), "alice");
