@@ -3,7 +3,7 @@
 use divan::{AllocProfiler, Bencher, black_box};
 
 #[path = "../tests/sim/net/mod.rs"]
-#[allow(dead_code, reason = "shared with the scenarios")]
+#[allow(dead_code, unused_imports, reason = "shared with the scenarios")]
 mod net;
 
 use net::codec::{Request, channel_data};

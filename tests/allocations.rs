@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 #[path = "sim/net/mod.rs"]
-#[allow(dead_code, reason = "shared with the scenarios")]
+#[allow(dead_code, unused_imports, reason = "shared with the scenarios")]
 mod net;
 
 use net::codec::{Request, channel_data};

@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Has the kernel cut what is sent into datagrams of this size.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(portable)))]
     pub(super) fn segment(&mut self, size: u16) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, size);
     }

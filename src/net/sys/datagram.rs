@@ -34,6 +34,7 @@ impl Datagram {
     }
 
     /// How long it is.
+    #[cfg(all(target_os = "linux", not(portable)))]
     pub(super) fn len(&self) -> usize {
         self.head.len() + self.body.len() + self.tail
     }

@@ -27,6 +27,7 @@ impl Fixed<u8> {
 
 impl<T> Fixed<T> {
     /// A pointer to the element at `at`, good for as long as the whole is.
+    #[cfg(any(test, all(target_os = "linux", not(portable))))]
     pub(super) fn pointer(&self, at: usize) -> *mut T {
         assert!(at < self.0.len());
         // SAFETY: the element is within the slice.
