@@ -65,6 +65,7 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
         socket.set_reuse_address(true)?;
         // Connections inherit it: what a client that does not read can keep in the kernel.
         socket.set_send_buffer_size(STREAM_SEND_BUFFER)?;
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&listener.address.into())?;
         socket.listen(BACKLOG)?;
         worker.streams.push((*listener, socket.into()));

@@ -6,17 +6,19 @@ use std::time::Instant;
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
+use rustls::ServerConfig;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 
 use super::connections::Connections;
 use super::error::StartError;
 use super::event_log::EventLog;
+use super::listeners::Sockets;
 use super::mailbox::Mailbox;
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
+use super::streams::{StreamSettings, Streams, server_config};
 use super::sys::{Backend, ReadySet};
-use super::worker::{StreamSettings, Worker, WorkerParts};
-use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys, tls};
+use super::worker::{Worker, WorkerParts};
+use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -41,7 +43,7 @@ struct Shared {
     reservations: Arc<Reservations>,
     connections: Arc<Connections>,
     nonce_key: NonceKey,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ServerConfig>>,
     mailboxes: Arc<[Mailbox]>,
     backend: Backend,
 }
@@ -52,7 +54,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         .net
         .certificate
         .as_ref()
-        .map(tls::acceptor)
+        .map(server_config)
         .transpose()?;
     if let (None, Some(listener)) = (&tls, first_tls(&relay)) {
         return Err(StartError::new(format!(
@@ -91,19 +93,13 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         workers: Vec::new(),
     };
     for (number, (sockets, ready_set)) in sockets.into_iter().zip(ready_sets).enumerate() {
-        let worker = new_worker(&relay, &shared, number, ready_set, &sockets.udp)?;
-        let streams = StreamSettings {
-            connections: Arc::clone(&shared.connections),
-            tls: shared.tls.clone(),
-            idle_timeout: relay.net.idle_timeout,
-            handshake_timeout: relay.net.handshake_timeout,
-        };
+        let worker = new_worker(&relay, &shared, number, ready_set, &sockets)?;
         let stopping = stopping.clone();
         let runtime = event_loop::runtime()
             .map_err(|error| StartError::system("start an event loop", &error))?;
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || event_loop::run(runtime, worker, sockets, streams, stopping))
+            .spawn(move || event_loop::run(runtime, worker, sockets.udp, stopping))
             .map_err(|error| StartError::system("start a worker thread", &error))?;
         running.workers.push(thread);
     }
@@ -161,7 +157,7 @@ fn new_worker(
     shared: &Shared,
     number: usize,
     ready_set: ReadySet,
-    udp: &[std::net::UdpSocket],
+    sockets: &Sockets,
 ) -> Result<Worker, StartError> {
     let limit = &relay.admission.unauthenticated_replies;
     let server = Server::new(Parts {
@@ -188,17 +184,39 @@ fn new_worker(
         rng: StdRng::from_seed(random()?),
     });
     let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
+    let streams = new_streams(relay, shared, sockets, accepts)
+        .map_err(|error| StartError::system("use an event queue", &error))?;
     Worker::new(WorkerParts {
         server,
-        udp,
+        udp: &sockets.udp,
         relays,
         ready_set,
         mailboxes: (Arc::clone(&shared.mailboxes), number),
-        accepts,
+        streams,
         log: EventLog::new(relay.log_full_addresses, Instant::now()),
         backend: shared.backend,
     })
     .map_err(|error| StartError::system("use a listening socket", &error))
+}
+
+fn new_streams(
+    relay: &Relay,
+    shared: &Shared,
+    sockets: &Sockets,
+    accepts: SourceLimiter,
+) -> std::io::Result<Streams> {
+    let settings = StreamSettings {
+        connections: Arc::clone(&shared.connections),
+        tls: shared.tls.clone(),
+        idle_timeout: relay.net.idle_timeout,
+        handshake_timeout: relay.net.handshake_timeout,
+    };
+    let listeners = sockets
+        .streams
+        .iter()
+        .map(|(listener, socket)| Ok((*listener, socket.try_clone()?)))
+        .collect::<std::io::Result<_>>()?;
+    Streams::new(settings, listeners, accepts)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {

@@ -25,7 +25,7 @@ pub(crate) use options::{
     fragment_freely, join_received, kernel_drops, raise_descriptor_limit, receive_buffer,
     report_destination, set_dont_fragment,
 };
-pub(crate) use ready_set::{Bell, Found, Members, ReadySet};
+pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet};
 pub(crate) use send::{Sender, send_one};
 pub(crate) use watch::watch;
 

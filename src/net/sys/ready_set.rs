@@ -55,6 +55,14 @@ impl Members {
         self.0
             .register(&mut source, Token(key as usize), Interest::READABLE)
     }
+
+    /// Adds a connection, to be reported as `key` when more has arrived, when it takes more to write after it had refused,
+    /// and when its other side has ended. Closing it removes it.
+    pub(crate) fn add_connection(&self, socket: &impl AsRawFd, key: u32) -> io::Result<()> {
+        let mut source = SourceFd(&socket.as_raw_fd());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.0.register(&mut source, Token(key as usize), interest)
+    }
 }
 
 impl Bell {
@@ -62,6 +70,19 @@ impl Bell {
     pub(crate) fn ring(&self) -> io::Result<()> {
         self.0.wake()
     }
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    /// What it was added as.
+    pub(crate) key: u32,
+    /// There may be something to read.
+    pub(crate) readable: bool,
+    /// It may take more to write.
+    pub(crate) writable: bool,
+    /// Nothing more will arrive: it is to be read until it says so.
+    pub(crate) ended: bool,
 }
 
 /// What [`ReadySet::ready`] found.
@@ -86,6 +107,16 @@ impl Found {
             .map(|event| event.token().0)
             .filter(|token| *token != BELL)
             .map(|token| token as u32)
+    }
+
+    /// The connections that something happened to.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = Happened> {
+        self.events.iter().map(|event| Happened {
+            key: event.token().0 as u32,
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            ended: event.is_read_closed() || event.is_error(),
+        })
     }
 
     /// Whether the bell was rung.

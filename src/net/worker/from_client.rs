@@ -1,4 +1,4 @@
-//! What clients send: over UDP, in batches, or over a connection.
+//! What clients send over UDP, and what becomes of what they send, however it came.
 
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -8,7 +8,6 @@ use crate::net::relay_sockets::RelaySockets;
 use crate::net::sys::{Datagram, set_dont_fragment};
 use crate::turn::{Flow, FromClient, Local, Now, RelayId, ToPeer};
 use crate::wire::reply::SmallReply;
-use crate::wire::stream::{Frame, next_frame};
 
 impl Worker {
     /// Handles what has arrived at a listener, up to a bound; whether there may be more.
@@ -25,6 +24,7 @@ impl Worker {
                 .map(|slot| self.handle_slot(at, slot, now))
                 .sum();
             self.flush(Buffer::Arena);
+            self.write_streams();
             self.adapt_slots(received, datagrams);
             if received < slots {
                 return false;
@@ -49,30 +49,8 @@ impl Worker {
         count
     }
 
-    /// Handles whole messages at the start of what a connection sent, and returns how much of it they were.
-    ///
-    /// `None` means that what follows cannot be understood. The bytes lie in `buffer`.
-    pub(in crate::net) fn handle_stream(&mut self, flow: Flow, buffer: &[u8]) -> Option<usize> {
-        let now = now();
-        let mut consumed = 0;
-        let understood = loop {
-            let rest = &buffer[consumed..];
-            let length = match next_frame(rest) {
-                Frame::Whole(length) => length,
-                Frame::Partial => break true,
-                Frame::Garbage => break false,
-            };
-            let handled = self.server.handle_client(flow, &rest[..length], now);
-            let packet = consumed..consumed + length;
-            self.do_routed(flow, handled, packet, Buffer::Other(buffer), now);
-            consumed += length;
-        };
-        self.flush(Buffer::Other(buffer));
-        understood.then_some(consumed)
-    }
-
     /// Does what a packet led to, which lies at `packet` in the buffer.
-    fn do_routed(
+    pub(super) fn do_routed(
         &mut self,
         flow: Flow,
         handled: FromClient,

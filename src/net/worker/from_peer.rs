@@ -26,6 +26,7 @@ impl Worker {
             if self.mail {
                 self.mail = self.open_mail();
             }
+            self.write_streams();
             if self.unfinished.is_empty() && !more && !self.mail {
                 return false;
             }

@@ -1,36 +1,34 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
-//! `from_client.rs` and `from_peer.rs` are the two ways in; what they find is queued, for one socket after the other, and
-//! leaves in as few system calls as can be.
+//! `from_client.rs`, `from_stream.rs` and `from_peer.rs` are the ways in; what they find is queued, for one socket after the
+//! other, and leaves in as few system calls as can be.
 
 mod from_client;
 mod from_peer;
+mod from_stream;
 mod kernel_drops;
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
-use super::connections::Connections;
 use super::event_log::EventLog;
 use super::mailbox::{Handovers, Mailbox};
 use super::relay_sockets::RelaySockets;
-use super::stream_table::{Queued, StreamTable};
-use super::sys::{Arena, Backend, Datagram, Found, Outbox, ReadySet, Sender};
+use super::streams::{Queued, STREAM_LINK, Streams};
+use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender};
 use super::to_peers::ToPeers;
 use super::udp::UdpListener;
-use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::UnixTime;
 use crate::turn::{Flow, LinkId, Now, Output, RelayId, Server, ToClient};
 use crate::wire::data_header::MAX_HEADER;
+pub(super) use from_stream::Accepting;
+use from_stream::Scratch;
 use kernel_drops::KernelDrops;
 
 /// Datagrams received at a time, or runs of them that the kernel has joined.
@@ -39,7 +37,7 @@ const SLOTS: usize = 64;
 const FEWEST_SLOTS: usize = 8;
 /// Datagrams received from one relay socket before the next one has its turn.
 const SLOTS_PER_RELAY: usize = 16;
-/// Relay sockets found ready at a time.
+/// Relay sockets or connections found ready at a time.
 const READY: usize = 64;
 /// Batches handled for one direction before the other one has its turn.
 const ROUNDS: usize = 4;
@@ -49,21 +47,6 @@ const BATCH: usize = 256;
 const QUEUED: usize = 256;
 /// Parcels of other workers opened before the sockets have their turn.
 const PARCELS: usize = 8;
-/// Bytes read from a connection at a time: what is handled before the others have their turn.
-const READ: usize = 16 * 1024;
-
-/// Marks the links that are connections; the rest of the number is a place in the table.
-const STREAM_LINK: u32 = 1 << 31;
-
-/// What the connections of a worker need.
-#[derive(Clone)]
-pub(super) struct StreamSettings {
-    pub(super) connections: Arc<Connections>,
-    pub(super) tls: Option<TlsAcceptor>,
-    pub(super) idle_timeout: Duration,
-    pub(super) handshake_timeout: Duration,
-}
-
 /// What a worker is made from.
 pub(super) struct WorkerParts<'a> {
     pub(super) server: Server,
@@ -72,7 +55,7 @@ pub(super) struct WorkerParts<'a> {
     pub(super) ready_set: ReadySet,
     /// Those of all workers, and which is this one's.
     pub(super) mailboxes: (Arc<[Mailbox]>, usize),
-    pub(super) accepts: SourceLimiter,
+    pub(super) streams: Streams,
     pub(super) log: EventLog,
     pub(super) backend: Backend,
 }
@@ -80,11 +63,13 @@ pub(super) struct WorkerParts<'a> {
 /// A worker's sockets and relay. Its tasks share it; none holds it while it waits.
 pub(super) struct Worker {
     pub(super) server: Server,
-    pub(super) streams: StreamTable,
-    /// How often one address may connect.
-    pub(super) accepts: SourceLimiter,
-    /// Where connections are read to: one for all of them, as each is handled before the next is read.
-    pub(super) scratch: Box<[u8]>,
+    streams: Streams,
+    found_streams: Found,
+    /// Connections that may hold more than was read: they are not reported again for it.
+    unfinished_streams: Vec<Happened>,
+    /// The same list, while it is worked through.
+    streams_at_hand: Vec<Happened>,
+    scratch: Scratch,
     listeners: Vec<UdpListener>,
     relays: RelaySockets,
     ready_set: ReadySet,
@@ -120,9 +105,11 @@ impl Worker {
         let (mailboxes, mailbox) = parts.mailboxes;
         Ok(Self {
             server: parts.server,
-            streams: StreamTable::default(),
-            accepts: parts.accepts,
-            scratch: Box::default(),
+            streams: parts.streams,
+            found_streams: Found::new(READY),
+            unfinished_streams: Vec::new(),
+            streams_at_hand: Vec::new(),
+            scratch: Scratch::default(),
             listeners,
             relays: parts.relays,
             ready_set: parts.ready_set,
@@ -146,6 +133,16 @@ impl Worker {
     /// A descriptor that can be read while any relay socket can, or another worker has posted something.
     pub(super) fn relay_set(&self) -> io::Result<OwnedFd> {
         self.ready_set.descriptor()
+    }
+
+    /// A descriptor that can be read while anything has happened to a connection.
+    pub(super) fn stream_set(&self) -> io::Result<OwnedFd> {
+        self.streams.ready_set.descriptor()
+    }
+
+    /// A descriptor for each listener of connections, that can be read while somebody waits there.
+    pub(super) fn stream_listeners(&self) -> io::Result<Vec<OwnedFd>> {
+        self.streams.listeners()
     }
 
     /// Offers fewer slots where each brings many datagrams, so that a batch stays a bounded piece of work.
@@ -172,6 +169,8 @@ impl Worker {
                 // A slow reader loses data, as it would over UDP, and delays nobody.
                 if self.streams.queue_data(place, header, data) == Queued::Dropped {
                     self.server.handle_no_room(relay, len);
+                } else if self.streams.is_urgent(place) {
+                    self.write_stream(place, now());
                 }
             }
             Link::Udp(at) => {
@@ -251,17 +250,17 @@ impl Worker {
         }
     }
 
-    /// Ends the allocation of a connection that closed.
-    pub(super) fn handle_disconnected(&mut self, flow: Flow) {
-        let now = now();
-        self.server.handle_disconnected(flow, now);
-        self.do_outputs(now);
+    /// When there is something to do although nothing arrives.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let (relay, streams) = (self.server.poll_timeout(), self.streams.next_check());
+        relay.into_iter().chain(streams).min()
     }
 
     pub(super) fn handle_timeout(&mut self) {
         let now = now();
         self.server.handle_timeout(now);
         self.do_outputs(now);
+        self.close_overdue_streams(now);
         self.look_for_kernel_drops(now.instant);
     }
 
@@ -310,11 +309,6 @@ fn link_of(link: LinkId) -> Link {
     }
 }
 
-/// The link of a connection.
-pub(super) fn stream_link(place: usize) -> LinkId {
-    LinkId(STREAM_LINK | place as u32)
-}
-
 /// Reads both clocks, once for a batch.
 pub(super) fn now() -> Now {
     let since_1970 = SystemTime::now()
@@ -336,23 +330,4 @@ fn retry(error: &io::Error, what: &str) -> bool {
             false
         }
     }
-}
-
-/// Polls with the worker's scratch buffer lent to `read`, which is given back before anything else runs.
-pub(super) async fn read_with_scratch<T>(
-    worker: &RefCell<Worker>,
-    mut read: impl FnMut(&mut std::task::Context<'_>, &mut Worker, &mut [u8]) -> std::task::Poll<T>,
-) -> T {
-    poll_fn(|context| {
-        let mut worker = worker.borrow_mut();
-        // Nothing is lost if `read` fails: without a buffer the next one makes another.
-        let mut scratch = std::mem::take(&mut worker.scratch);
-        if scratch.is_empty() {
-            scratch = vec![0; READ].into_boxed_slice();
-        }
-        let polled = read(context, &mut worker, &mut scratch);
-        worker.scratch = scratch;
-        polled
-    })
-    .await
 }

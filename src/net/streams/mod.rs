@@ -1,0 +1,376 @@
+//! TCP and TLS connections of one worker: who is connected, and what waits to be written to each.
+//!
+//! A connection is a socket in the worker's set of connections, and plain data beside it: no task, no timer, and no buffer
+//! while nothing waits. `worker/from_stream.rs` reads and writes them; here lies what it works on. Timeouts are found by
+//! looking at each connection once a second.
+
+mod connection;
+mod outbound;
+mod tls_config;
+mod tls_session;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use slab::Slab;
+
+use super::connections::Connections;
+use super::sys::{Found, Members, ReadySet};
+use super::{Listener, ListenerTransport};
+use crate::admission::rate_limit::SourceLimiter;
+use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+use crate::wire::DataHeader;
+pub(super) use connection::{Connection, Received};
+pub(super) use outbound::Queued;
+use outbound::{Buffers, Outbound};
+pub(super) use tls_config::server_config;
+use tls_session::TlsSession;
+
+/// Marks the links that are connections; the rest of the number is a place in the table.
+pub(super) const STREAM_LINK: u32 = 1 << 31;
+
+/// How often each connection is looked at for whether it has taken too long over something.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the connections of a worker need.
+#[derive(Clone)]
+pub(super) struct StreamSettings {
+    /// Places for connections, shared by all workers.
+    pub(super) connections: Arc<Connections>,
+    /// What TLS connections are accepted with.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// How long a connection without an allocation may stay silent.
+    pub(super) idle_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub(super) handshake_timeout: Duration,
+}
+
+/// The open connections of one worker.
+pub(super) struct Streams {
+    settings: StreamSettings,
+    listeners: Vec<StreamListener>,
+    /// How often one address may connect.
+    accepts: SourceLimiter,
+    slots: Slab<Slot>,
+    /// What tells which of them can be read or written.
+    pub(super) ready_set: ReadySet,
+    members: Members,
+    /// Those with something to write that was not tried to be written.
+    dirty: Vec<usize>,
+    buffers: Buffers,
+    /// When to look at each connection next, in that order.
+    checks: VecDeque<Check>,
+    /// Tells the connections apart that have the same place one after the other.
+    serials: u64,
+}
+
+/// A listening socket, and what is listened for.
+struct StreamListener {
+    listener: Listener,
+    socket: TcpListener,
+}
+
+/// A connection by its place in the table.
+struct Slot {
+    serial: u64,
+    /// `None` while the worker reads from it.
+    connection: Option<Box<Connection>>,
+    outbound: Outbound,
+}
+
+struct Check {
+    at: Instant,
+    place: usize,
+    serial: u64,
+}
+
+/// What accepting a connection led to.
+pub(super) enum Accepted {
+    /// A connection has its place, or was turned away.
+    One,
+    /// Nobody waits.
+    None,
+    /// The system refused, say for want of descriptors: not to be tried again at once.
+    Refused(io::Error),
+}
+
+impl Streams {
+    pub(super) fn new(
+        settings: StreamSettings,
+        listeners: Vec<(Listener, std::net::TcpListener)>,
+        accepts: SourceLimiter,
+    ) -> io::Result<Self> {
+        let ready_set = ReadySet::new()?;
+        Ok(Self {
+            members: ready_set.members()?,
+            ready_set,
+            settings,
+            listeners: listeners
+                .into_iter()
+                .map(|(listener, socket)| StreamListener {
+                    listener,
+                    socket: TcpListener::from_std(socket),
+                })
+                .collect(),
+            accepts,
+            slots: Slab::new(),
+            dirty: Vec::new(),
+            buffers: Buffers::default(),
+            checks: VecDeque::new(),
+            serials: 0,
+        })
+    }
+
+    /// A descriptor for each listener, that can be read while somebody waits there.
+    pub(super) fn listeners(&self) -> io::Result<Vec<OwnedFd>> {
+        let descriptor = |listener: &StreamListener| listener.socket.as_fd().try_clone_to_owned();
+        self.listeners.iter().map(descriptor).collect()
+    }
+
+    /// Accepts one connection at a listener.
+    pub(super) fn accept(&mut self, at: usize, now: Instant) -> Accepted {
+        let (socket, client) = match self.listeners[at].socket.accept() {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock => Accepted::None,
+                    // It was gone before it was accepted.
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::One,
+                    _ => Accepted::Refused(error),
+                };
+            }
+        };
+        let listener = self.listeners[at].listener;
+        if !self.accepts.allow(client.ip(), now) {
+            tracing::debug!("connection refused: too many from this address in a short time");
+        } else if let Err(error) = self.enter(listener, socket, client, now) {
+            tracing::debug!(%error, transport = ?listener.transport, "connection refused");
+        }
+        Accepted::One
+    }
+
+    fn enter(
+        &mut self,
+        listener: Listener,
+        socket: TcpStream,
+        client: SocketAddr,
+        now: Instant,
+    ) -> io::Result<()> {
+        let admitted = self.settings.connections.admit(client.ip());
+        // Without a place it is closed at once.
+        let admitted = admitted.ok_or_else(|| io::Error::other("limit reached"))?;
+        let server = if listener.address.ip().is_unspecified() {
+            socket.local_addr()?
+        } else {
+            listener.address
+        };
+        let (transport, tls) = match (listener.transport, &self.settings.tls) {
+            (ListenerTransport::Tls, Some(config)) => {
+                let session = TlsSession::new(Arc::clone(config)).map_err(io::Error::other)?;
+                (Transport::Tls, Some(session))
+            }
+            // Never in the clear: a listener for TLS does not open without a certificate.
+            (ListenerTransport::Tls, None) => return Err(io::Error::other("no certificate")),
+            (ListenerTransport::Tcp | ListenerTransport::Udp, _) => (Transport::Tcp, None),
+        };
+        if cfg!(not(target_os = "linux")) {
+            // On Linux the listener's setting is inherited.
+            socket.set_nodelay(true)?;
+        }
+        let entry = self.slots.vacant_entry();
+        let place = entry.key();
+        self.members.add_connection(&socket, place as u32)?;
+        let flow = Flow {
+            five_tuple: FiveTuple {
+                transport,
+                client: ClientAddr(client),
+                server,
+            },
+            link: LinkId(STREAM_LINK | place as u32),
+        };
+        let serial = self.serials;
+        self.serials += 1;
+        entry.insert(Slot {
+            serial,
+            connection: Some(Box::new(Connection::new(socket, tls, flow, admitted, now))),
+            outbound: Outbound::new(now),
+        });
+        self.check_later(place, serial, now);
+        Ok(())
+    }
+
+    /// Finds the connections that can be read or written, without waiting.
+    pub(super) fn ready(&mut self, found: &mut Found) -> io::Result<()> {
+        self.ready_set.ready(found)
+    }
+
+    /// Takes a connection out to be read; [`put_back`](Self::put_back) follows. Meanwhile it is not written.
+    pub(super) fn take(&mut self, place: usize) -> Option<Box<Connection>> {
+        self.slots.get_mut(place)?.connection.take()
+    }
+
+    pub(super) fn put_back(&mut self, place: usize, connection: Box<Connection>) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.connection = Some(connection);
+        }
+    }
+
+    /// Forgets a connection, which closes it, and returns whose it was.
+    pub(super) fn remove(&mut self, place: usize) -> Option<Flow> {
+        let mut slot = self.slots.try_remove(place)?;
+        let mut connection = slot.connection?;
+        if slot.outbound.is_empty() {
+            connection.say_goodbye();
+        }
+        slot.outbound.release(&mut self.buffers);
+        self.buffers.take_back(&mut connection.partial);
+        Some(connection.flow)
+    }
+
+    /// Queues a message of the protocol.
+    pub(super) fn queue_reply(&mut self, place: usize, bytes: &[u8]) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.outbound.queue_reply(bytes, &mut self.buffers);
+            mark(&mut slot.outbound, place, &mut self.dirty);
+        }
+    }
+
+    /// Queues a peer's data with its header and padding.
+    pub(super) fn queue_data(&mut self, place: usize, header: &DataHeader, data: &[u8]) -> Queued {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return Queued::Dropped;
+        };
+        let queued = slot.outbound.queue_data(header, data, &mut self.buffers);
+        if queued == Queued::Taken {
+            mark(&mut slot.outbound, place, &mut self.dirty);
+        }
+        queued
+    }
+
+    /// Queues bytes of TLS itself: a part of a handshake, or an alert.
+    pub(super) fn queue_records(&mut self, place: usize, records: &[u8]) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.outbound.queue_records(records, &mut self.buffers);
+            mark(&mut slot.outbound, place, &mut self.dirty);
+        }
+    }
+
+    /// Whether so much waits that it should not wait for the end of the batch.
+    pub(super) fn is_urgent(&self, place: usize) -> bool {
+        self.slots
+            .get(place)
+            .is_some_and(|slot| slot.outbound.is_urgent())
+    }
+
+    pub(super) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// One that has something to write and is not waiting for its client to read.
+    pub(super) fn next_dirty(&mut self) -> Option<usize> {
+        let place = self.dirty.pop()?;
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.outbound.dirty = false;
+        }
+        Some(place)
+    }
+
+    /// Writes what waits as far as the socket takes it. An error means that the connection is to be closed.
+    pub(super) fn write(&mut self, place: usize, now: Instant) -> io::Result<()> {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return Ok(());
+        };
+        let Some(connection) = &mut slot.connection else {
+            // It is being read, and written once it has been.
+            mark(&mut slot.outbound, place, &mut self.dirty);
+            return Ok(());
+        };
+        slot.outbound.write(connection, &mut self.buffers, now)?;
+        if connection.is_closing() && slot.outbound.is_empty() {
+            return Err(io::Error::other("closed by the client"));
+        }
+        Ok(())
+    }
+
+    /// The socket takes more than it did.
+    pub(super) fn handle_writable(&mut self, place: usize, now: Instant) -> io::Result<()> {
+        match self.slots.get_mut(place) {
+            Some(slot) if slot.outbound.is_blocked() => {
+                slot.outbound.unblock();
+                self.write(place, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether anything waits to be written to a connection.
+    pub(super) fn has_waiting(&self, place: usize) -> bool {
+        self.slots
+            .get(place)
+            .is_some_and(|slot| !slot.outbound.is_empty())
+    }
+
+    /// Lends memory for the beginning of a message.
+    pub(super) fn lend(&mut self, partial: &mut Vec<u8>) {
+        self.buffers.lend(partial);
+    }
+
+    /// Takes it back.
+    pub(super) fn take_back(&mut self, partial: &mut Vec<u8>) {
+        self.buffers.take_back(partial);
+    }
+
+    /// When there is a connection to look at.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.checks.front().map(|check| check.at)
+    }
+
+    /// A connection that has taken too long over something, and over what.
+    ///
+    /// Whether one that is silent has an allocation is asked of `has_allocation`.
+    pub(super) fn next_overdue(
+        &mut self,
+        now: Instant,
+        has_allocation: impl Fn(&FiveTuple) -> bool,
+    ) -> Option<(usize, &'static str)> {
+        while let Some(check) = self.checks.pop_front_if(|check| check.at <= now) {
+            let Some(slot) = self.slots.get_mut(check.place) else {
+                continue;
+            };
+            if slot.serial != check.serial {
+                continue;
+            }
+            let Some(connection) = &mut slot.connection else {
+                continue;
+            };
+            let late = slot.outbound.overdue(now);
+            let late = late.or_else(|| connection.overdue(&self.settings, now, &has_allocation));
+            if let Some(reason) = late {
+                return Some((check.place, reason));
+            }
+            self.check_later(check.place, check.serial, now);
+        }
+        None
+    }
+
+    fn check_later(&mut self, place: usize, serial: u64, now: Instant) {
+        self.checks.push_back(Check {
+            at: now + CHECK_EVERY,
+            place,
+            serial,
+        });
+    }
+}
+
+fn mark(outbound: &mut Outbound, place: usize, dirty: &mut Vec<usize>) {
+    if !outbound.dirty && !outbound.is_blocked() {
+        outbound.dirty = true;
+        dirty.push(place);
+    }
+}
