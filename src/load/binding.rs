@@ -130,7 +130,7 @@ impl Workload for Flood<'_> {
 }
 
 /// A Binding request without attributes (RFC 8489 §3).
-fn request(id: TransactionId) -> [u8; REQUEST] {
+pub(super) fn request(id: TransactionId) -> [u8; REQUEST] {
     let mut request = [0; REQUEST];
     request[1] = 1;
     request[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::LoadError;
 use super::binding::Flood;
 use super::cpu::Meter;
 use super::engine::{Course, Measured, measure};
@@ -15,6 +14,8 @@ use super::report::{Outcome, Packets, Storm};
 use super::search::{Limits, Trial, search};
 use super::stamp::Clock;
 use super::storm::storm;
+use super::target::Transport;
+use super::{LoadError, udp};
 
 /// What a load tells while it runs.
 pub trait Observer {
@@ -28,6 +29,14 @@ pub trait Observer {
 pub fn run(plan: &Plan, observer: &mut dyn Observer) -> Result<(), LoadError> {
     let meter = Meter::new(&plan.processes)?;
     let server = plan.target.resolve()?;
+    if plan.target.transport == Transport::Udp && udp::is_closed(server) {
+        return Err(LoadError::new(format!(
+            "nothing listens at {}: UDP port {} of {} is closed",
+            plan.target,
+            server.port(),
+            server.ip()
+        )));
+    }
     let _ = crate::net::sys::raise_descriptor_limit();
     let mut load = Load {
         plan,

@@ -4,14 +4,17 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::LoadError;
+use super::binding;
 use super::frames::Batch;
 use super::stamp::Clock;
 use crate::net::sys::{
     Arena, Backend, Datagram, Found, Outbox, ReadySet, Sender, join_received, receive_buffer,
     report_destination, send_one,
 };
+use crate::wire::TransactionId;
 
 /// How the generator uses UDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -248,6 +251,26 @@ fn datagrams(
         .flatten()
         .map(move |range| (destination, range))
 }
+
+/// Whether the machine of the server says that nobody listens there, which only a connected socket is told.
+pub(super) fn is_closed(server: SocketAddr) -> bool {
+    let ask = || {
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+            SocketAddr::V6(_) => ([0; 16], 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(server)?;
+        socket.set_read_timeout(Some(PROBE))?;
+        socket.send(&binding::request(TransactionId(rand::random())))?;
+        socket.recv(&mut [0; 64])
+    };
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    ask().is_err_and(refused)
+}
+
+/// How long that takes to be told, or to be answered.
+const PROBE: Duration = Duration::from_millis(300);
 
 /// Opens a socket that is never waited for.
 pub(super) fn open(address: SocketAddr, joining: Joining) -> io::Result<UdpSocket> {
