@@ -45,7 +45,7 @@ enum Command {
     Dev(dev::Arguments),
     Check(check::Arguments),
     Credential(credential::Arguments),
-    Load(load::Arguments),
+    Load(Box<load::Arguments>),
 }
 
 /// Which configuration file is read.

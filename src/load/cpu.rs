@@ -8,6 +8,8 @@ use super::LoadError;
 /// Reads what the server's processes, this process and the whole machine have used.
 pub(super) struct Meter {
     server: Vec<u32>,
+    /// Whether the server is among those others, as it runs here and its processes are not known.
+    is_blind: bool,
 }
 
 /// A reading; `None` for what this system does not tell.
@@ -51,10 +53,11 @@ pub(super) struct Used {
 }
 
 impl Meter {
-    /// A meter for the server's processes, if any are known.
-    pub(super) fn new(server: &[u32]) -> Result<Self, LoadError> {
+    /// A meter for the server's processes, if any are known, and whether it runs on this machine.
+    pub(super) fn new(server: &[u32], is_here: bool) -> Result<Self, LoadError> {
         let meter = Self {
             server: server.to_vec(),
+            is_blind: is_here && server.is_empty(),
         };
         meter.read()?;
         Ok(meter)
@@ -69,7 +72,7 @@ impl Meter {
         Ok(Reading {
             server,
             own: threads(std::process::id()),
-            machine: machine(),
+            machine: machine().filter(|_| !self.is_blind),
             at: std::time::Instant::now(),
         })
     }

@@ -7,6 +7,7 @@ use super::cpu::{Meter, Used};
 use super::histogram::Histogram;
 use super::pacing::{Pace, Pacer, UnderWay};
 use super::stamp::Clock;
+use super::stop::Stop;
 
 /// What is sent and received.
 pub(super) trait Workload {
@@ -38,12 +39,13 @@ impl Tally {
 }
 
 /// How to run.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Course {
     pub(super) pace: Pace,
     pub(super) train: usize,
     pub(super) duration: Duration,
     pub(super) sleep: bool,
+    pub(super) stop: Stop,
 }
 
 /// What came of it.
@@ -92,6 +94,7 @@ pub(super) fn measure(
     let (mut sent, mut busy) = (0, 0);
     let mut now = start;
     while now < end {
+        course.stop.check()?;
         let due = pacer.due(now, tally.under_way.count(now));
         if due > 0 {
             let taken = work.send(due, now);

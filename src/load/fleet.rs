@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::LoadError;
+use super::credential::Credential;
 use super::links::Links;
 use super::peers::Peers;
 use super::plan::{Form, Plan};
-use super::session::{Answer, Credential, Login, Session, Step};
+use super::session::{Answer, Session, Step};
 use super::set_up::{Driven, Failure, drive};
 use super::stamp::Clock;
+use super::stop::Stop;
 
 /// Clients of one server, and their peers.
 pub(super) struct Fleet {
@@ -18,19 +20,14 @@ pub(super) struct Fleet {
     pub(super) sessions: Vec<Session>,
     /// None where clients are each other's peers.
     pub(super) peers: Option<Peers>,
-    pub(super) login: Login,
     pub(super) form: Form,
     /// Requests under way at once while many clients do the same.
     pub(super) window: usize,
     pub(super) sleep: bool,
-    who: Names,
-    keeper: Keeper,
-}
-
-/// What messages call the parties.
-struct Names {
+    pub(super) stop: Stop,
+    /// What messages call the server.
     server: String,
-    username: String,
+    keeper: Keeper,
 }
 
 impl Fleet {
@@ -41,8 +38,10 @@ impl Fleet {
         clock: Clock,
         in_pairs: bool,
     ) -> Result<Self, LoadError> {
-        let credential = plan.credential.clone().unwrap_or_else(Credential::nobody);
-        let username = credential.username.clone();
+        let credential = |client| match &plan.credentials {
+            Some(credentials) => credentials.of(client),
+            None => Credential::nobody(),
+        };
         let address = match plan.peer_address {
             Some(address) => address,
             None => local_address(server)?,
@@ -53,7 +52,10 @@ impl Fleet {
         };
         let clients = u32::try_from(plan.clients).expect("the plan has been checked");
         let mut sessions: Vec<_> = (0..clients)
-            .map(|client| Session::new(CHANNELS.0 + (client % CHANNELS.1) as u16))
+            .map(|client| {
+                let channel = CHANNELS.0 + (client % CHANNELS.1) as u16;
+                Session::new(channel, credential(client))
+            })
             .collect();
         for (client, session) in (0..).zip(&mut sessions) {
             session.relayed_v6 = address.is_ipv6();
@@ -64,14 +66,11 @@ impl Fleet {
             links: Links::open(plan, server)?,
             sessions,
             peers,
-            login: Login::new(credential),
             form: plan.form,
             window: plan.window,
             sleep: plan.sleep,
-            who: Names {
-                server: plan.target.uri.clone(),
-                username,
-            },
+            stop: plan.stop.clone(),
+            server: plan.target.uri.clone(),
             keeper: Keeper::default(),
         })
     }
@@ -127,7 +126,7 @@ impl Fleet {
     pub(super) fn keep_alive(&mut self, now: u64) {
         if let Some(client) = self.keeper.turn(now, self.sessions.len()) {
             let session = &mut self.sessions[client as usize];
-            session.begin(Step::Refresh, &self.login);
+            session.begin(Step::Refresh);
             self.send_request(client);
         }
     }
@@ -136,11 +135,11 @@ impl Fleet {
     pub(super) fn take_answer(&mut self, client: u32, message: &[u8]) -> Result<(), LoadError> {
         let reach = self.reach();
         let session = &mut self.sessions[client as usize];
-        match session.answer(message, &mut self.login) {
+        match session.answer(message) {
             Answer::Stray => {}
             Answer::Again => self.send_request(client),
             Answer::Done(Step::Refresh) => {
-                session.begin(reach, &self.login);
+                session.begin(reach);
                 self.send_request(client);
             }
             Answer::Done(_) => {}
@@ -166,8 +165,8 @@ impl Fleet {
 
     /// Why the load ends, in one sentence.
     pub(super) fn explain(&self, client: u32, failure: &Failure, done: usize) -> LoadError {
-        let peer = self.sessions[client as usize].peer;
-        failure.explain(&self.who.server, &self.who.username, peer, done)
+        let session = &self.sessions[client as usize];
+        failure.explain(&self.server, session, done)
     }
 }
 
@@ -202,7 +201,7 @@ const CYCLE: Duration = Duration::from_secs(120);
 const CHANNELS: (u16, u32) = (0x4000, 0x1000);
 
 /// The local address that leads to the server: where peers can be reached that are on this machine.
-fn local_address(server: SocketAddr) -> Result<IpAddr, LoadError> {
+pub(super) fn local_address(server: SocketAddr) -> Result<IpAddr, LoadError> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         SocketAddr::V6(_) => ([0; 16], 0).into(),

@@ -9,6 +9,7 @@
 mod binding;
 mod connection;
 mod cpu;
+mod credential;
 mod engine;
 mod error;
 mod fleet;
@@ -25,17 +26,19 @@ mod search;
 mod session;
 mod set_up;
 mod stamp;
+mod stop;
 mod storm;
 mod stream;
 mod target;
 mod tls;
 mod udp;
 
+pub use credential::{Credential, Credentials};
 pub use error::LoadError;
 pub use histogram::Latency;
 pub use plan::{Form, MAX_CLIENTS, MAX_SIZE, MIN_SIZE, Plan, Rate, Traffic, Trust};
 pub use report::{Outcome, Packets, Storm};
 pub use run::{Observer, run};
-pub use session::Credential;
+pub use stop::Stop;
 pub use target::{Target, Transport};
 pub use udp::Joining;

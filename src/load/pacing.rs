@@ -64,9 +64,12 @@ impl Pacer {
         (behind - given_up) as usize
     }
 
-    /// Notes packets that were due and could not be sent.
+    /// Notes packets that were handed out and could not be sent; a closed loop will ask for them again.
     pub(super) fn refuse(&mut self, packets: usize) {
-        self.unsent += packets as u64;
+        match self.pace {
+            Pace::Open(_) => self.unsent += packets as u64,
+            Pace::Closed(_) => {}
+        }
     }
 
     /// Packets that were due and have not been sent.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::session::Credential;
+use super::credential::Credentials;
+use super::stop::Stop;
 use super::target::Target;
 use super::udp::Joining;
 
@@ -125,7 +126,7 @@ pub struct Plan {
     /// The server.
     pub target: Target,
     /// With what clients authenticate; only Binding needs none.
-    pub credential: Option<Credential>,
+    pub credentials: Option<Credentials>,
     /// Each kind is a run.
     pub traffic: Vec<Traffic>,
     /// Payload as the peer sees it, in bytes; each size is a run.
@@ -160,6 +161,8 @@ pub struct Plan {
     pub trust: Trust,
     /// Whether the generator sleeps when there is nothing to do.
     pub sleep: bool,
+    /// Ends it all.
+    pub stop: Stop,
 }
 
 /// The least size of a payload: what identifies it.

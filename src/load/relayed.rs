@@ -31,6 +31,8 @@ pub(super) struct Relayed<'a> {
     lineup: Vec<u32>,
     /// Whose turn it is.
     turn: u32,
+    /// How often what arrives has been asked for.
+    rounds: u32,
     /// What the server says beside data, and why connections ended: both are rare.
     beside: Vec<(u32, Result<Vec<u8>, String>)>,
 }
@@ -84,6 +86,7 @@ impl<'a> Relayed<'a> {
             }),
             lineup: Vec::new(),
             turn: 0,
+            rounds: 0,
             beside: Vec::new(),
             fleet,
         }
@@ -191,7 +194,20 @@ impl Workload for Relayed<'_> {
     }
 
     fn receive(&mut self, tally: &mut Tally) -> Result<usize, LoadError> {
-        Ok(self.receive_at_peers(tally)? + self.receive_at_clients(tally)?)
+        self.rounds = self.rounds.wrapping_add(1);
+        match self.traffic {
+            Traffic::Up => {
+                let arrived = self.receive_at_peers(tally)?;
+                // Clients hear nothing but answers now and then: asking each time would make the generator dearer.
+                let at_clients = match self.rounds % SELDOM {
+                    0 => self.receive_at_clients(tally)?,
+                    _ => 0,
+                };
+                Ok(arrived + at_clients)
+            }
+            Traffic::Echo => Ok(self.receive_at_peers(tally)? + self.receive_at_clients(tally)?),
+            _ => self.receive_at_clients(tally),
+        }
     }
 
     fn upkeep(&mut self, now: u64) -> Result<(), LoadError> {
@@ -269,4 +285,6 @@ fn is_response(message: &[u8]) -> bool {
     matches!(message, [first @ 0..=3, ..] if first & 1 == 1)
 }
 
+/// Rounds in which clients are asked once where they have nothing to receive but answers.
+const SELDOM: u32 = 16;
 const SEND_INDICATION: u16 = 0x0016;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::binding::Flood;
 use super::cpu::Meter;
 use super::engine::{Course, Measured, measure};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, local_address};
 use super::pacing::Pace;
 use super::plan::{Plan, Rate, Run, Traffic};
 use super::relayed::Relayed;
@@ -27,8 +27,9 @@ pub trait Observer {
 
 /// Runs everything that is planned.
 pub fn run(plan: &Plan, observer: &mut dyn Observer) -> Result<(), LoadError> {
-    let meter = Meter::new(&plan.processes)?;
     let server = plan.target.resolve()?;
+    let is_here = local_address(server).is_ok_and(|address| address == server.ip());
+    let meter = Meter::new(&plan.processes, is_here)?;
     if plan.target.transport == Transport::Udp && udp::is_closed(server) {
         return Err(LoadError::new(format!(
             "nothing listens at {}: UDP port {} of {} is closed",
@@ -136,6 +137,7 @@ impl Load<'_> {
             train,
             duration,
             sleep: self.plan.sleep,
+            stop: self.plan.stop.clone(),
         };
         self.number = self.number.wrapping_add(1);
         let (clock, meter, number) = (self.clock, &self.meter, self.number);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use stun::attributes::{
     ATTR_CHANNEL_NUMBER, ATTR_ERROR_CODE, ATTR_LIFETIME, ATTR_NONCE, ATTR_REALM,
@@ -15,55 +14,10 @@ use stun::message::{
     METHOD_REFRESH, Message as StunMessage, MessageType, Setter,
 };
 
-use crate::auth::{Key, Secret};
+use super::credential::Credential;
+use crate::auth::Key;
 use crate::wire::address::{MAX_VALUE, decode_xor, encode_xor};
 use crate::wire::{Class, Message, TransactionId, integrity};
-
-/// A user and the password.
-#[derive(Clone)]
-pub struct Credential {
-    /// What the user is called.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
-}
-
-impl Credential {
-    /// Of somebody who never has to show one.
-    pub(super) fn nobody() -> Self {
-        Self {
-            username: String::new(),
-            password: Secret::new(""),
-        }
-    }
-}
-
-/// The credential with the key made from it, which is the same for all clients of a realm.
-pub(super) struct Login {
-    credential: Credential,
-    key: Option<(String, Rc<Key>)>,
-}
-
-impl Login {
-    pub(super) fn new(credential: Credential) -> Self {
-        Self {
-            credential,
-            key: None,
-        }
-    }
-
-    fn key(&mut self, realm: &str) -> Rc<Key> {
-        if let Some((known, key)) = &self.key
-            && known == realm
-        {
-            return Rc::clone(key);
-        }
-        let Credential { username, password } = &self.credential;
-        let key = Rc::new(Key::long_term(username, realm, password.expose()));
-        self.key = Some((realm.to_owned(), Rc::clone(&key)));
-        key
-    }
-}
 
 /// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +50,7 @@ impl fmt::Display for Step {
 
 /// A client.
 pub(super) struct Session {
+    credential: Credential,
     /// The number of its channel.
     pub(super) channel: u16,
     /// Whom it talks to.
@@ -112,7 +67,7 @@ pub(super) struct Session {
 struct Challenge {
     realm: String,
     nonce: Vec<u8>,
-    key: Rc<Key>,
+    key: Key,
 }
 
 /// The request that is being answered.
@@ -157,8 +112,9 @@ pub(super) enum Reason {
 }
 
 impl Session {
-    pub(super) fn new(channel: u16) -> Self {
+    pub(super) fn new(channel: u16, credential: Credential) -> Self {
         Self {
+            credential,
             channel,
             peer: None,
             relayed_v6: false,
@@ -168,9 +124,14 @@ impl Session {
         }
     }
 
+    /// What the user is called.
+    pub(super) fn username(&self) -> &str {
+        &self.credential.username
+    }
+
     /// Begins a step; what is to be sent is [`request`](Self::request).
-    pub(super) fn begin(&mut self, step: Step, login: &Login) {
-        self.ask(step, login, 0);
+    pub(super) fn begin(&mut self, step: Step) {
+        self.ask(step, 0);
     }
 
     /// The request that waits for its answer.
@@ -184,7 +145,7 @@ impl Session {
     }
 
     /// Takes a message from the server.
-    pub(super) fn answer(&mut self, bytes: &[u8], login: &mut Login) -> Answer {
+    pub(super) fn answer(&mut self, bytes: &[u8]) -> Answer {
         let (Ok(message), Some(asked)) = (Message::parse(bytes), &self.asked) else {
             return Answer::Stray;
         };
@@ -221,8 +182,8 @@ impl Session {
                 let is_challenge = (code == 401 && !asked.signed) || code == 438;
                 if is_challenge && asked.challenges < MAX_CHALLENGES {
                     let met = asked.challenges + 1;
-                    if self.take_challenge(&message, login) {
-                        self.ask(step, login, met);
+                    if self.take_challenge(&message) {
+                        self.ask(step, met);
                         return Answer::Again;
                     }
                 }
@@ -231,23 +192,29 @@ impl Session {
         }
     }
 
-    fn take_challenge(&mut self, message: &Message<'_>, login: &mut Login) -> bool {
+    fn take_challenge(&mut self, message: &Message<'_>) -> bool {
         let Some(nonce) = message.get(ATTR_NONCE) else {
             return false;
         };
-        let known = self.challenge.as_ref().map(|known| known.realm.as_str());
-        let Some(realm) = message.text(ATTR_REALM).or(known) else {
-            return false;
-        };
-        self.challenge = Some(Challenge {
-            realm: realm.to_owned(),
-            nonce: nonce.to_vec(),
-            key: login.key(realm),
-        });
+        let realm = message.text(ATTR_REALM);
+        match (&mut self.challenge, realm) {
+            (Some(known), _) if realm.is_none_or(|realm| realm == known.realm) => {
+                known.nonce = nonce.to_vec();
+            }
+            (_, None) => return false,
+            (challenge, Some(realm)) => {
+                let Credential { username, password } = &self.credential;
+                *challenge = Some(Challenge {
+                    realm: realm.to_owned(),
+                    nonce: nonce.to_vec(),
+                    key: Key::long_term(username, realm, password.expose()),
+                });
+            }
+        }
         true
     }
 
-    fn ask(&mut self, step: Step, login: &Login, challenges: u8) {
+    fn ask(&mut self, step: Step, challenges: u8) {
         let id = TransactionId(rand::random());
         let mut message = StunMessage::new();
         message.transaction_id.0 = id.0;
@@ -262,7 +229,7 @@ impl Session {
         message.write_header();
         self.add_arguments(step, id, &mut message);
         if let Some(challenge) = &self.challenge {
-            message.add(ATTR_USERNAME, login.credential.username.as_bytes());
+            message.add(ATTR_USERNAME, self.credential.username.as_bytes());
             message.add(ATTR_REALM, challenge.realm.as_bytes());
             message.add(ATTR_NONCE, &challenge.nonce);
             let signed = MessageIntegrity(challenge.key.as_bytes().to_vec()).add_to(&mut message);
@@ -328,13 +295,15 @@ mod tests {
     use stun::error_code::{CODE_STALE_NONCE, CODE_UNAUTHORIZED, ErrorCode};
 
     use super::*;
+    use crate::auth::Secret;
     use crate::wire::reply::Reply;
 
-    fn login() -> Login {
-        Login::new(Credential {
+    fn session() -> Session {
+        let credential = Credential {
             username: "u".to_owned(),
             password: Secret::new("p"),
-        })
+        };
+        Session::new(0x4000, credential)
     }
 
     fn challenge(session: &Session, code: ErrorCode, nonce: &str) -> Vec<u8> {
@@ -356,47 +325,44 @@ mod tests {
 
     #[test]
     fn a_challenge_and_a_stale_nonce_are_met() {
-        let (mut session, mut login) = (Session::new(0x4000), login());
-        session.begin(Step::Allocate, &login);
+        let mut session = session();
+        session.begin(Step::Allocate);
         for (code, nonce) in [(CODE_UNAUTHORIZED, "one"), (CODE_STALE_NONCE, "two")] {
             let reply = challenge(&session, code, nonce);
-            assert_eq!(session.answer(&reply, &mut login), Answer::Again);
+            assert_eq!(session.answer(&reply), Answer::Again);
             let request = Message::parse(session.request().unwrap()).unwrap();
             assert_eq!(request.get(ATTR_NONCE), Some(nonce.as_bytes()));
             let key = Key::long_term("u", "r", "p");
             assert!(integrity::verify(&request, key.as_bytes()));
         }
         let reply = success(&session, Key::long_term("u", "r", "p").as_bytes());
-        assert_eq!(
-            session.answer(&reply, &mut login),
-            Answer::Done(Step::Allocate)
-        );
+        assert_eq!(session.answer(&reply), Answer::Done(Step::Allocate));
         assert_eq!(session.relayed, Some("127.0.0.1:50000".parse().unwrap()));
-        assert_eq!(session.answer(&reply, &mut login), Answer::Stray);
+        assert_eq!(session.answer(&reply), Answer::Stray);
     }
 
     #[test]
     fn a_refused_credential_is_not_tried_again() {
-        let (mut session, mut login) = (Session::new(0x4000), login());
-        session.begin(Step::Allocate, &login);
+        let mut session = session();
+        session.begin(Step::Allocate);
         let reply = challenge(&session, CODE_UNAUTHORIZED, "one");
-        session.answer(&reply, &mut login);
+        session.answer(&reply);
         let reply = challenge(&session, CODE_UNAUTHORIZED, "two");
         let refusal = Refusal {
             step: Step::Allocate,
             reason: Reason::Code(401, "why".to_owned()),
         };
-        assert_eq!(session.answer(&reply, &mut login), Answer::Refused(refusal));
+        assert_eq!(session.answer(&reply), Answer::Refused(refusal));
     }
 
     #[test]
     fn an_answer_that_another_key_signed_is_none() {
-        let (mut session, mut login) = (Session::new(0x4000), login());
-        session.begin(Step::Allocate, &login);
+        let mut session = session();
+        session.begin(Step::Allocate);
         let reply = challenge(&session, CODE_UNAUTHORIZED, "one");
-        session.answer(&reply, &mut login);
+        session.answer(&reply);
         let reply = success(&session, b"another key");
-        let Answer::Refused(refusal) = session.answer(&reply, &mut login) else {
+        let Answer::Refused(refusal) = session.answer(&reply) else {
             panic!("it was accepted");
         };
         assert_eq!(refusal.reason, Reason::BadIntegrity);
@@ -404,11 +370,11 @@ mod tests {
 
     #[test]
     fn a_server_that_never_likes_a_nonce_is_given_up() {
-        let (mut session, mut login) = (Session::new(0x4000), login());
-        session.begin(Step::Allocate, &login);
+        let mut session = session();
+        session.begin(Step::Allocate);
         let answers = std::iter::repeat_with(|| {
             let reply = challenge(&session, CODE_STALE_NONCE, "n");
-            session.answer(&reply, &mut login)
+            session.answer(&reply)
         });
         assert_eq!(answers.take(9).filter(|a| *a == Answer::Again).count(), 4);
     }

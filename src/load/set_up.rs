@@ -1,6 +1,5 @@
 //! Has many clients take the same steps: some at a time, each again when its request or the answer was lost.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::LoadError;
@@ -8,7 +7,7 @@ use super::engine::rest;
 use super::fleet::Fleet;
 use super::histogram::Histogram;
 use super::links::Arrival;
-use super::session::{Answer, Reason, Refusal, Step};
+use super::session::{Answer, Reason, Refusal, Session, Step};
 
 /// How it went.
 pub(super) struct Driven {
@@ -102,6 +101,10 @@ impl<'a> Drive<'a> {
                 self.start(next as u32, now);
                 next += 1;
             }
+            // What has been begun is still given back.
+            if self.program != [Step::Release] {
+                self.fleet.stop.check()?;
+            }
             let arrived = self.receive()?;
             if now - looked >= LOOK.as_nanos() as u64 {
                 looked = now;
@@ -142,7 +145,7 @@ impl<'a> Drive<'a> {
         };
         task.attempts = 0;
         let step = self.program[task.place];
-        self.fleet.sessions[client as usize].begin(step, &self.fleet.login);
+        self.fleet.sessions[client as usize].begin(step);
         self.ask(client, now);
     }
 
@@ -163,7 +166,6 @@ impl<'a> Drive<'a> {
         let Fleet {
             links,
             sessions,
-            login,
             clock,
             ..
         } = &mut *self.fleet;
@@ -173,7 +175,7 @@ impl<'a> Drive<'a> {
                 return;
             };
             let answer = match arrival {
-                Arrival::Message(message) => Ok(session.answer(message, login)),
+                Arrival::Message(message) => Ok(session.answer(message)),
                 Arrival::End(why) => Err(why.to_owned()),
             };
             answers.push((client, answer));
@@ -249,19 +251,14 @@ impl<'a> Drive<'a> {
 
 impl Failure {
     /// Why the load ends, in one sentence: the server, the step and the reason.
-    pub(super) fn explain(
-        &self,
-        server: &str,
-        username: &str,
-        peer: Option<SocketAddr>,
-        done: usize,
-    ) -> LoadError {
+    pub(super) fn explain(&self, server: &str, session: &Session, done: usize) -> LoadError {
+        let username = session.username();
         let sentence = match self {
             Self::Refused(Refusal { step, reason }) => match reason {
                 Reason::Code(401, phrase) => format!(
                     "{server} refuses the credential of {username:?}: its answer to {step} is 401 {phrase}"
                 ),
-                Reason::Code(403, phrase) => match peer {
+                Reason::Code(403, phrase) => match session.peer {
                     Some(peer) if *step != Step::Allocate => format!(
                         "{server} does not let its clients reach the peer {}: its answer to {step} is 403 {phrase} (allow that address at the server, or name another with --peer-address)",
                         peer.ip()

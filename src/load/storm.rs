@@ -41,7 +41,13 @@ pub(super) fn storm(
             waves => format!("{run}: {} allocations, {wave} of {waves}", plan.clients),
         });
         let mut fleet = Fleet::open(plan, server, clock, false)?;
-        let made = seen.wave(&mut fleet, plan, meter)?;
+        let made = match seen.wave(&mut fleet, plan, meter) {
+            Ok(made) => made,
+            Err(error) => {
+                fleet.release()?;
+                return Err(error);
+            }
+        };
         // Until then nothing has been measured that could be told.
         if made == 0 && seen.made == 0 {
             let reason = seen.failures.pop().unwrap_or_default();
@@ -63,6 +69,7 @@ impl Seen {
         let made = driven.done as u64;
         let end = clock.now() + plan.hold.as_nanos() as u64;
         while clock.now() < end {
+            plan.stop.check()?;
             rest();
         }
         if self.made == 0 && made > 0 {

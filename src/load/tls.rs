@@ -47,7 +47,10 @@ impl Tls {
 
     /// Of one connection.
     pub(super) fn connection(&self) -> Result<ClientConnection, rustls::Error> {
-        ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+        let mut connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone())?;
+        // A train is taken as a whole or not at all, and nothing is taken while something waits: that bounds it.
+        connection.set_buffer_limit(None);
+        Ok(connection)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::super::credential::now;
-use crate::auth::{self, Secret};
+use crate::auth::Secret;
 use crate::config;
 use crate::load::{
-    Credential, Form, Joining, MAX_CLIENTS, MAX_SIZE, MIN_SIZE, Plan, Rate, Target, Traffic, Trust,
+    Credential, Credentials, Form, Joining, MAX_CLIENTS, MAX_SIZE, MIN_SIZE, Plan, Rate, Stop,
+    Target, Traffic, Trust,
 };
 
 /// Put load on a TURN server, and see what it takes
@@ -28,8 +28,7 @@ pub(in super::super) struct Arguments {
     #[command(flatten)]
     credential: CredentialSource,
 
-    /// What is sent: client to peer, peer to client, there and back, client to client through the allocations of both, a
-    /// storm of allocations, or Binding requests [default: echo; of a stun: server binding]
+    /// What is sent [default: echo; to a stun: server binding]
     #[arg(
         long,
         value_name = "KIND",
@@ -125,7 +124,7 @@ pub(in super::super) struct Arguments {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Credential")]
 struct CredentialSource {
-    /// The user's name; with --secret-file the user id in it
+    /// The user's name; with --secret-file what user ids begin with [default there: load]
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
 
@@ -141,7 +140,7 @@ struct CredentialSource {
     #[arg(long, value_name = "PASSWORD", group = "secret")]
     password: Option<String>,
 
-    /// A file that holds the server's shared secret, to make a time-limited credential with
+    /// A file that holds the server's shared secret: each client becomes a user of its own
     #[arg(long, value_name = "FILE", group = "secret")]
     secret_file: Option<PathBuf>,
 }
@@ -149,33 +148,42 @@ struct CredentialSource {
 /// [`Traffic`] as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Kind {
+    /// From clients to peers
     Up,
+    /// From peers to clients
     Down,
+    /// From clients to peers and back
     Echo,
+    /// From client to client, through the allocations of both
     Pairs,
+    /// A storm of allocations, each with a channel
     Allocate,
+    /// Binding requests
     Binding,
 }
 
 const HELP: &str = "\
 Examples:
-  uturn load turn:127.0.0.1 --secret-file /etc/uturn/secret --pid $(pidof uturn)
-  uturn load turn:turn.example.org --username me --password-file pw --rate 1000,5000 --duration 10s
+  uturn load turn:127.0.0.1 --secret-file secret --pid $(pidof uturn)
+  uturn load turn:turn.example.org --username me --password-file pw --rate 1000,5000
   uturn load turns:turn.example.org --secret-file secret --traffic up,down --size 160,1200
-  uturn load turn:127.0.0.1 --secret-file secret --rate search --max-loss 0.1      the most without loss
-  uturn load turn:127.0.0.1 --secret-file secret --traffic allocate --clients 10000 --pid 1234
+  uturn load turn:127.0.0.1 --secret-file secret --rate search     the most without loss
+  uturn load turn:127.0.0.1 --secret-file secret --traffic allocate --clients 10000
   uturn load stun:127.0.0.1 --rate max --json results.json
-  taskset -c 1 uturn load ...                              on a core that the server does not use
+  taskset -c 1 uturn load ...                 on a core that the server does not use
 
-The server has to let its clients reach the peers: `[peers] allow` for uturn, --allow-loopback-peers or
---allowed-peer-ip for coturn. Its quotas and limits count for the load as for anybody. Load only what is yours.
+The server has to let its clients reach the peers, which listen on this machine: for uturn
+by `allow` in [peers], for coturn by --allowed-peer-ip or --allow-loopback-peers. Quotas and
+limits count for the load as for anybody. Put load only on what is yours.
 
-On loopback each client has an address of its own in 127.0.0.0/8; elsewhere all have this machine's. A core is
-polled unless there is --sleep. CPU time of the server is by the scheduler's clock; an echo counts as two packets.
+On loopback each client has a source address of its own in 127.0.0.0/8; elsewhere all have
+this machine's. A whole core is polled unless there is --sleep. The server's CPU time is by
+the scheduler's clock, and an echo counts as two packets: on loopback it holds what the
+receiver's kernel does, so compare servers with each other, not with a network card.
 
 Exit codes:
   0  measured; warnings say which results are not to be trusted
-  1  the server cannot be reached or refuses; what was measured before it is shown
+  1  the server cannot be reached or refuses; what was measured before is shown
   2  wrong usage; nothing was sent";
 
 impl Arguments {
@@ -188,7 +196,7 @@ impl Arguments {
                 self.clients
             ));
         }
-        let credential = match traffic.iter().any(|traffic| traffic.needs_credential()) {
+        let credentials = match traffic.iter().any(|traffic| traffic.needs_credential()) {
             true => Some(self.credential.read()?),
             false => None,
         };
@@ -204,7 +212,7 @@ impl Arguments {
         }
         Ok(Plan {
             target: self.target.clone(),
-            credential,
+            credentials,
             traffic,
             sizes: self.size.clone(),
             rates: self.rate.clone(),
@@ -229,6 +237,7 @@ impl Arguments {
             processes: self.pid.clone(),
             trust,
             sleep: self.sleep,
+            stop: Stop::default(),
         })
     }
 
@@ -249,15 +258,14 @@ impl Arguments {
 }
 
 impl CredentialSource {
-    fn read(&self) -> Result<Credential, String> {
+    fn read(&self) -> Result<Credentials, String> {
         if let Some(file) = &self.secret_file {
             let secret = config::secret_from_file(file)?;
-            let user = self.username.as_deref().unwrap_or("load");
-            let minted = auth::mint(&secret, ':', Some(user), LIFETIME, now());
-            return Ok(Credential {
-                username: minted.username,
-                password: Secret::new(minted.password),
-            });
+            let user = self.username.clone().unwrap_or_else(|| "load".to_owned());
+            return match user.len() {
+                0..=MAX_USER => Ok(Credentials::Minted { secret, user }),
+                _ => Err(format!("--username has more than {MAX_USER} bytes")),
+            };
         }
         let password = match (&self.password_file, &self.password_env, &self.password) {
             (Some(file), _, _) => config::secret_from_file(file)?,
@@ -271,10 +279,12 @@ impl CredentialSource {
             }
         };
         match &self.username {
-            Some(name) if (1..=config::MAX_USERNAME).contains(&name.len()) => Ok(Credential {
-                username: name.clone(),
-                password,
-            }),
+            Some(name) if (1..=config::MAX_USERNAME).contains(&name.len()) => {
+                Ok(Credentials::One(Credential {
+                    username: name.clone(),
+                    password,
+                }))
+            }
             Some(_) => Err(format!(
                 "--username has to have 1 to {} bytes",
                 config::MAX_USERNAME
@@ -347,8 +357,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// Of a credential made for a load: longer than any.
-const LIFETIME: Duration = Duration::from_secs(48 * 60 * 60);
+/// With an expiry before it and a number behind it, it still fits into a username.
+const MAX_USER: usize = config::MAX_USERNAME - 32;
 
 #[cfg(test)]
 mod tests {
