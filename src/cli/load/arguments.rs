@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::values::{duration, percent, rate, size};
 use crate::auth::Secret;
 use crate::config;
 use crate::load::{
-    Credential, Credentials, Form, Joining, MAX_CLIENTS, MAX_SIZE, MIN_SIZE, Plan, Rate, Stop,
-    Target, Traffic, Trust,
+    Credential, Credentials, Form, Joining, MAX_CLIENTS, Plan, Rate, Stop, Target, Traffic, Trust,
 };
 
 /// Put load on a TURN server, and see what it takes
@@ -309,52 +309,6 @@ impl Kind {
 
 fn is_process(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}/task")).exists()
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(size) if (MIN_SIZE..=MAX_SIZE).contains(&size) => Ok(size),
-        _ => Err(format!(
-            "a payload has {MIN_SIZE} to {MAX_SIZE} bytes: the first {MIN_SIZE} identify it"
-        )),
-    }
-}
-
-fn rate(text: &str) -> Result<Rate, String> {
-    match text {
-        "max" => Ok(Rate::Max),
-        "search" => Ok(Rate::Search),
-        _ => match text.parse() {
-            Ok(rate) if (0.1..=1e9).contains(&rate) => Ok(Rate::Fixed(rate)),
-            _ => Err("a rate is a number of packets per second, `max` or `search`".to_owned()),
-        },
-    }
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(percent) if (0.0..100.0).contains(&percent) => Ok(percent),
-        _ => Err("this is a percentage below 100".to_owned()),
-    }
-}
-
-/// Reads `3s`, `0.5s`, `500ms` or `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time is a number with ms, s or m behind it".to_owned();
-    let end = text.find(|c: char| c.is_alphabetic()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(end);
-    let scale = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        _ => return Err(wrong()),
-    };
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = number * scale;
-    if !(0.001..=86_400.0).contains(&seconds) {
-        return Err("a time is between 1 ms and a day".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// With an expiry before it and a number behind it, it still fits into a username.

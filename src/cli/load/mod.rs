@@ -2,6 +2,7 @@
 
 mod arguments;
 mod output;
+mod values;
 
 use std::io;
 use std::process::ExitCode;
