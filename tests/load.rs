@@ -2,13 +2,17 @@
 //! it says where it cannot go on.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use serde_json::Value;
 use uturn::auth::{Secret, StaticPassword, StaticUser};
 use uturn::net::{self, Certificate, Listener, ListenerTransport, Relay, Running};
+use uturn::wire::Message;
+use uturn::wire::reply::Reply;
 
 use support::{SECRET, loopback_relay};
 
@@ -314,6 +318,66 @@ fn nobody_there_is_told_at_once() {
     assert!(sentence.contains("Connection refused"), "{sentence}");
     let sentence = refusal(&format!("turn:nowhere.invalid {file}"), 1);
     assert!(sentence.contains("nowhere.invalid"), "{sentence}");
+}
+
+/// A server that leaves the first `lost` requests unanswered, and answers each later one as a Binding.
+fn forgetful_server(lost: usize) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut request = [0; 64];
+        for count in 0.. {
+            let (len, client) = socket.recv_from(&mut request).unwrap();
+            if count >= lost {
+                let request = Message::parse(&request[..len]).unwrap();
+                let reply = Reply::success(&request).mapped(client).finish();
+                socket.send_to(&reply, client).unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_lost_request_is_sent_again() {
+    let server = forgetful_server(2);
+    let output = load(&format!("stun:{server} --clients 1 --json -"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&result, "lost"), 0.0, "{result}");
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    let server = forgetful_server(usize::MAX);
+    let sentence = refusal(&format!("turn:{server} --username u --password p"), 1);
+    assert!(sentence.contains("does not answer Allocate"), "{sentence}");
+}
+
+#[test]
+fn an_interrupted_load_leaves_nothing_behind() {
+    let server = Server::start("interrupted", |relay| {
+        relay.admission.quotas.total = 4;
+    });
+    let (uri, secret) = (server.uri(ListenerTransport::Udp), server.file("secret"));
+    let line = brief(&format!("{uri} --secret-file {secret} --duration 1m"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_uturn"))
+        .arg("load")
+        .args(line.split_whitespace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut first).unwrap();
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "uturn: stopped by a signal\n");
+    server.load(&uri, "");
 }
 
 #[test]

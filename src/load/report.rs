@@ -109,10 +109,11 @@ impl Packets {
             (relayed > 0.0).then(|| rounded(nanoseconds as f64 / 1e3 / relayed, 3))
         };
         let percent = |nanoseconds: u64| percent_of_core(nanoseconds, used.elapsed);
-        let generator = match plan.sleep {
-            true => used.own,
-            false => Some(measured.busy),
-        };
+        // One that polls uses a whole core: what it used while it had nothing to do is not the packets' cost.
+        let generator = used.own.map(|own| match plan.sleep {
+            true => own,
+            false => (own as f64 * measured.busy as f64 / used.elapsed.max(1) as f64) as u64,
+        });
         Self {
             traffic: run.traffic,
             transport: plan.target.transport,
@@ -156,12 +157,15 @@ fn warnings(plan: &Plan, rate: Rate, measured: &Measured) -> Vec<String> {
     ));
     let busy = percent_of_core(measured.busy, used.elapsed);
     let server = used.server.map(|time| percent_of_core(time, used.elapsed));
-    if rate == Rate::Max && !plan.sleep && busy > BUSY && server.is_some_and(|server| server < BUSY)
-    {
-        warnings.push(
-            "the generator is at its limit and the server is not: take --train 8 --gso --gro, or give the server fewer cores"
-                .to_owned(),
-        );
+    let seeks_the_limit = matches!(rate, Rate::Max | Rate::Search) && !plan.sleep;
+    if seeks_the_limit && busy > BUSY && server.is_none_or(|server| server < BUSY) {
+        let whose = match server {
+            Some(_) => "the server is not",
+            None => "without --pid it cannot be told whether the server is, too",
+        };
+        warnings.push(format!(
+            "the generator is at its limit, and {whose}: --train 8 --gso --gro make it cheaper, a server on fewer cores is loaded sooner"
+        ));
     }
     warnings
 }
