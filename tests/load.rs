@@ -66,7 +66,7 @@ impl Server {
         match transport {
             ListenerTransport::Udp => format!("turn:127.0.0.1:{port}"),
             ListenerTransport::Tcp => format!("turn:127.0.0.1:{port}?transport=tcp"),
-            ListenerTransport::Tls => format!("turns:localhost:{port}"),
+            ListenerTransport::Tls => format!("turns:127.0.0.1:{port}"),
         }
     }
 
@@ -384,7 +384,7 @@ fn an_interrupted_load_leaves_nothing_behind() {
 fn a_certificate_is_not_accepted_unasked() {
     let server = Server::start("certificate", |_| {});
     let (uri, secret) = (server.uri(ListenerTransport::Tls), server.file("secret"));
-    let another = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let another = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     fs::write(server.file("another.pem"), another.cert.pem()).unwrap();
     let another = server.file("another.pem");
     let line = format!("{uri} --secret-file {secret}");

@@ -112,7 +112,7 @@ impl Fleet {
     fn drive_all(&mut self, program: &[Step]) -> Result<(), LoadError> {
         let driven = drive(self, program, true)?;
         match driven.failures.first() {
-            Some((client, failure)) => Err(self.explain(*client, failure, driven.done)),
+            Some((client, failure)) => Err(self.explain(*client, failure)),
             None => Ok(()),
         }
     }
@@ -144,8 +144,7 @@ impl Fleet {
             }
             Answer::Done(_) => {}
             Answer::Refused(refusal) => {
-                let done = self.sessions.len();
-                return Err(self.explain(client, &Failure::Refused(refusal), done));
+                return Err(self.explain(client, &Failure::Refused(refusal)));
             }
         }
         Ok(())
@@ -160,11 +159,13 @@ impl Fleet {
 
     /// That a client's connection has ended.
     pub(super) fn lost(&self, client: u32, why: String) -> LoadError {
-        self.explain(client, &Failure::Lost(why), 0)
+        self.explain(client, &Failure::Lost(why))
     }
 
     /// Why the load ends, in one sentence.
-    pub(super) fn explain(&self, client: u32, failure: &Failure, done: usize) -> LoadError {
+    pub(super) fn explain(&self, client: u32, failure: &Failure) -> LoadError {
+        let allocated = |session: &&Session| session.relayed.is_some();
+        let done = self.sessions.iter().filter(allocated).count();
         let session = &self.sessions[client as usize];
         failure.explain(&self.server, session, done)
     }

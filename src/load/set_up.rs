@@ -50,6 +50,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const STREAM_WAIT: Duration = Duration::from_secs(10);
 /// So many clients without an answer mean that the others would get none either.
 const SILENCE: usize = 32;
+/// How long answers are waited for when it is to end early.
+const GRACE: Duration = Duration::from_millis(300);
 /// How often tasks are looked at for what is due.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -71,6 +73,8 @@ struct Drive<'a> {
     answers: Vec<(u32, Result<Answer, String>)>,
     /// Clients that got no answer.
     silent: usize,
+    /// Once it is to end: how long what is under way is still waited for, as an allocation that is not known is not released.
+    until: Option<u64>,
     driven: Driven,
 }
 
@@ -83,6 +87,7 @@ impl<'a> Drive<'a> {
             tasks: Vec::new(),
             answers: Vec::new(),
             silent: 0,
+            until: None,
             driven: Driven {
                 done: 0,
                 failures: Vec::new(),
@@ -92,34 +97,50 @@ impl<'a> Drive<'a> {
     }
 
     fn run(mut self, all_or_none: bool) -> Result<Driven, LoadError> {
-        let mut next = 0;
-        let mut looked = 0;
+        let (mut next, mut looked) = (0, 0);
         let clients = self.places.len();
-        while next < clients || !self.tasks.is_empty() {
+        loop {
             let now = self.fleet.clock.now();
+            if self.until.is_none() && self.is_to_end(all_or_none) {
+                self.until = Some(now + GRACE.as_nanos() as u64);
+            }
+            match self.until {
+                Some(until) if now >= until => break,
+                Some(_) => next = clients,
+                None => {}
+            }
             while next < clients && self.tasks.len() < self.fleet.window {
                 self.start(next as u32, now);
                 next += 1;
             }
-            // What has been begun is still given back.
-            if self.program != [Step::Release] {
-                self.fleet.stop.check()?;
+            if next == clients && self.tasks.is_empty() {
+                break;
             }
             let arrived = self.receive()?;
             if now - looked >= LOOK.as_nanos() as u64 {
                 looked = now;
                 self.look(now);
             }
-            if (all_or_none && !self.driven.failures.is_empty())
-                || self.silent >= clients.min(SILENCE)
-            {
-                break;
-            }
             if arrived == 0 && self.fleet.sleep {
                 rest();
             }
         }
-        Ok(self.driven)
+        if self.gives_back() {
+            return Ok(self.driven);
+        }
+        self.fleet.stop.check().map(|()| self.driven)
+    }
+
+    /// Whether no further client is to begin.
+    fn is_to_end(&self, all_or_none: bool) -> bool {
+        (all_or_none && !self.driven.failures.is_empty())
+            || self.silent >= self.places.len().min(SILENCE)
+            || (!self.gives_back() && self.fleet.stop.check().is_err())
+    }
+
+    /// Whether it ends what was begun: a load that is stopped still does that.
+    fn gives_back(&self) -> bool {
+        self.program == [Step::Release]
     }
 
     fn start(&mut self, client: u32, now: u64) {
@@ -201,6 +222,10 @@ impl<'a> Drive<'a> {
             }
             Ok(Answer::Done(_)) => {
                 self.tasks[place].place += 1;
+                if self.until.is_some() {
+                    self.end(client);
+                    return;
+                }
                 if self.tasks[place].place < self.program.len() {
                     return self.begin_step(client, now);
                 }

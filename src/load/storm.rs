@@ -83,16 +83,16 @@ impl Seen {
         self.failed += driven.failures.len() as u64;
         self.latency.add(&driven.latency);
         self.used = self.used.plus(&used);
-        self.explain(fleet, &driven.failures, driven.done);
+        self.explain(fleet, &driven.failures);
         Ok(made)
     }
 
     /// Keeps one sentence, of the first failure: thousands fail for the same reason.
-    fn explain(&mut self, fleet: &Fleet, failures: &[(u32, Failure)], done: usize) {
+    fn explain(&mut self, fleet: &Fleet, failures: &[(u32, Failure)]) {
         if let Some((client, failure)) = failures.first()
             && self.failures.is_empty()
         {
-            let reason = fleet.explain(*client, failure, done);
+            let reason = fleet.explain(*client, failure);
             self.failures.push(reason.to_string());
         }
     }

@@ -46,29 +46,38 @@ impl Output {
             return;
         }
         let clients = super::super::count(plan.clients, "client");
-        println!("{} over {}, {clients}", plan.target, plan.target.transport);
+        self.say(&format!(
+            "{} over {}, {clients}",
+            plan.target, plan.target.transport
+        ));
         if plan
             .traffic
             .iter()
             .any(|traffic| *traffic != crate::load::Traffic::Allocate)
         {
-            println!("{}", packets_head());
+            self.say(&packets_head());
         }
     }
 
     /// Says the medians, if there were rounds; the error is one sentence.
-    pub(super) fn close(self, rounds: usize) -> Result<(), String> {
+    pub(super) fn close(mut self, rounds: usize) -> Result<(), String> {
         self.clear();
         if self.lines && rounds > 1 {
-            println!("\nmedians of {rounds} rounds");
+            self.say(&format!("\nmedians of {rounds} rounds"));
             for median in medians(&self.outcomes) {
-                println!("{}", line(&median));
+                self.say(&line(&median));
             }
         }
         match self.failed {
             Some(error) => Err(format!("cannot write the results: {error}")),
             None => Ok(()),
         }
+    }
+
+    /// Writes a line for people. That nobody reads on is told at the end.
+    fn say(&mut self, line: &str) {
+        let written = writeln!(stdout(), "{line}");
+        self.failed = self.failed.take().or(written.err());
     }
 
     fn clear(&self) {
@@ -88,9 +97,9 @@ impl Observer for Output {
     fn outcome(&mut self, outcome: Outcome) {
         self.clear();
         if self.lines {
-            println!("{}", line(&outcome));
+            self.say(&line(&outcome));
             for warning in outcome.warnings() {
-                println!("    warning: {warning}");
+                self.say(&format!("    warning: {warning}"));
             }
         }
         if let Some(json) = &mut self.json {
