@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
 
 use super::sys;
-use super::sys::{Backend, Members};
+use super::sys::{Backend, Members, Source};
 use crate::turn::{
     OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
 };
@@ -152,7 +152,7 @@ impl RelaySockets {
             bound: socket.port.bound,
         };
         self.ready_set
-            .add(socket.socket.as_fd(), wish.relay.0)
+            .add(socket.socket.as_fd(), Source::Relay(wish.relay.0))
             .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
             self.reservations.keep(*token, higher)?;
