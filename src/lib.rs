@@ -3,7 +3,7 @@
 //! The tree is the architecture. Imports go downward only (`tests/layering.rs` holds us to it):
 //!
 //! ```text
-//! main -> cli -> config -> api, net -> turn -> auth, admission -> wire
+//! main -> cli -> config, load -> api, net -> turn -> auth, admission -> wire
 //! ```
 //!
 //! * [`wire`]: bytes to types and back; stateless.
@@ -11,6 +11,7 @@
 //! * [`admission`]: who may do how much, and which peers may be reached.
 //! * [`turn`]: the relay itself, as a pure state machine: no socket, no clock, no thread.
 //! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
+//! * [`load`]: a load generator for this server and any other.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
 //! * [`cli`]: one file per command.
@@ -25,6 +26,7 @@ pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod load;
 pub mod net;
 pub mod turn;
 pub mod wire;

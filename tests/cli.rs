@@ -84,7 +84,7 @@ fn text(path: &Path) -> &str {
 #[test]
 fn help_teaches_every_command() {
     let help = stdout(&run(&["--help"]));
-    for command in ["serve", "dev", "check", "credential"] {
+    for command in ["serve", "dev", "check", "credential", "load"] {
         assert!(help.contains(command), "{help}");
         let own = run(&["help", command]);
         assert_eq!(own.status.code(), Some(0));

@@ -3,6 +3,7 @@
 mod check;
 mod credential;
 mod dev;
+mod load;
 mod logging;
 mod serve;
 mod service;
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Credential(arguments) => credential::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
     }
 }
 
@@ -43,6 +45,7 @@ enum Command {
     Dev(dev::Arguments),
     Check(check::Arguments),
     Credential(credential::Arguments),
+    Load(Box<load::Arguments>),
 }
 
 /// Which configuration file is read.

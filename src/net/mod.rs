@@ -13,7 +13,7 @@ mod mailbox;
 mod relay_sockets;
 mod start;
 mod streams;
-mod sys;
+pub(crate) mod sys;
 mod to_peers;
 mod udp;
 mod worker;

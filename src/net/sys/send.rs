@@ -25,6 +25,14 @@ impl Sender {
         Self(batched.map_or(Kind::Plain, Kind::Batched))
     }
 
+    /// Has each datagram pass through the kernel by itself, although it could cut them.
+    pub(crate) fn without_segmentation(mut self) -> Self {
+        if let Kind::Batched(sender) = &mut self.0 {
+            sender.leave_nothing_to_cut();
+        }
+        self
+    }
+
     /// Sends an outbox, whose data lies in `bytes`, in order, and returns how many datagrams the kernel took.
     ///
     /// What it does not take is lost, as UDP may lose any datagram: waiting would hold up everyone else.

@@ -37,6 +37,10 @@ impl Receiver {
 }
 
 impl Sender {
+    pub(in super::super) fn leave_nothing_to_cut(&mut self) {
+        match *self {}
+    }
+
     pub(in super::super) fn send(&mut self, _: BorrowedFd<'_>, _: &Outbox, _: &[u8]) -> usize {
         match *self {}
     }

@@ -86,6 +86,11 @@ impl Sender {
         }
     }
 
+    /// Makes a message of each datagram.
+    pub(in super::super) fn leave_nothing_to_cut(&mut self) {
+        self.segmentation = Segmentation::OFF;
+    }
+
     /// Sends an outbox, whose data lies in `bytes`, in order, and returns how many datagrams the kernel took.
     pub(in super::super) fn send(
         &mut self,
