@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::sys;
 use super::sys::{Backend, Members};
+use crate::lock::Lock;
 use crate::turn::{
     OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
 };
@@ -28,12 +29,12 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Ports reserved by EVEN-PORT (RFC 8656 §7.2), for whichever worker the token arrives at.
 #[derive(Default)]
-pub(super) struct Reservations(Mutex<HashMap<ReservationToken, RelaySocket>>);
+pub(super) struct Reservations(Lock<HashMap<ReservationToken, RelaySocket>>);
 
 impl Reservations {
     /// Keeps a port for its token, if there is room for one more.
     fn keep(&self, token: ReservationToken, socket: RelaySocket) -> Result<(), OpenError> {
-        let mut reserved = self.lock();
+        let mut reserved = self.0.hold();
         if reserved.len() >= MAX_RESERVATIONS {
             return Err(OpenError::NoPort);
         }
@@ -42,11 +43,7 @@ impl Reservations {
     }
 
     fn take(&self, token: ReservationToken) -> Option<RelaySocket> {
-        self.lock().remove(&token)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReservationToken, RelaySocket>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.hold().remove(&token)
     }
 }
 
