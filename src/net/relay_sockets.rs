@@ -152,6 +152,7 @@ impl RelaySockets {
             .add(socket.socket.as_fd(), wish.relay.0)
             .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
+            self.relayed.set_reserved(higher.port.bound);
             self.reservations.keep(*token, higher)?;
         }
         let at = wish.relay.0 as usize;
@@ -211,12 +212,14 @@ impl RelaySockets {
         ip: IpAddr,
         parity: Parity,
     ) -> Result<(RelaySocket, Option<RelaySocket>), OpenError> {
+        let mut from = self.rng.next_u32() as u16;
         for _ in 0..ATTEMPTS {
-            let random = self.rng.next_u32() as u16;
             let port = self
                 .relayed
-                .claim(ip, parity, random)
+                .claim(ip, parity, from)
                 .ok_or(OpenError::NoPort)?;
+            // No port is tried twice, so that the last free one is found among those that others hold.
+            from = self.relayed.behind(port);
             let lower = self.bind_port(ip, port);
             let higher = match parity {
                 Parity::EvenPair => Some(self.bind_port(ip, port + 1)),
@@ -267,11 +270,21 @@ impl RelaySockets {
 
     /// Tells the operator, but not once for every request while descriptors or memory are short.
     fn system(&mut self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
+        let exhausted = sys::is_exhausted(error);
         let now = Instant::now();
         if self.warned.is_none_or(|last| now - last >= WARN_EVERY) {
             self.warned = Some(now);
-            warn!(%ip, %error, "cannot {what} a relay socket");
+            let advice = if exhausted {
+                ": allow the process more (LimitNOFILE= under systemd, ulimit -n), or lower allocations_total"
+            } else {
+                ""
+            };
+            warn!(%ip, %error, "cannot {what} a relay socket{advice}");
         }
-        OpenError::System
+        if exhausted {
+            OpenError::Exhausted
+        } else {
+            OpenError::System
+        }
     }
 }
