@@ -21,8 +21,8 @@ pub(crate) use arena::{Arena, Received};
 pub use backend::Backend;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use options::{
-    fragment_freely, join_received, kernel_drops, raise_descriptor_limit, receive_buffer,
-    report_destination, set_dont_fragment,
+    fragment_freely, is_exhausted, join_received, kernel_drops, raise_descriptor_limit,
+    receive_buffer, report_destination, set_dont_fragment,
 };
 pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet, Source};
 pub(crate) use send::{Sender, send_one};
