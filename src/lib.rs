@@ -15,6 +15,7 @@
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
 //! * [`cli`]: one file per command.
+//! * [`lock`]: what threads take turns at, counted; any module may use it.
 //!
 //! To follow a packet, start at [`turn::Server`]; its documentation gives the calling order.
 
@@ -27,6 +28,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod load;
+pub mod lock;
 pub mod net;
 pub mod turn;
 pub mod wire;

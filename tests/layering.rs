@@ -1,5 +1,6 @@
 //! The house's rules of direction, checked on the source: an import goes downward, the pure layers
-//! touch neither socket nor clock nor thread nor ambient randomness, `unsafe` stays in `net/sys`.
+//! touch neither socket nor clock nor thread nor ambient randomness, `unsafe` stays in `net/sys`, and what threads take
+//! turns at is a `lock::Lock`, which counts.
 //!
 //! Reads Rust crudely: comments and literals are blanked, then paths are looked for in what is left.
 
@@ -29,12 +30,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("config", &["api", "net", "turn", "auth", "admission"]),
     ("load", &["net", "auth", "wire"]),
-    ("api", &["auth"]),
-    ("net", &["turn", "auth", "admission", "wire"]),
+    ("api", &["auth", "lock"]),
+    ("net", &["turn", "auth", "admission", "wire", "lock"]),
     ("turn", &["auth", "admission", "wire"]),
     ("auth", &[]),
-    ("admission", &[]),
+    ("admission", &["lock"]),
     ("wire", &[]),
+    ("lock", &[]),
 ];
 
 /// Modules that are handed the time, the dice and the bytes.
@@ -60,6 +62,18 @@ const IMPURE: &[&str] = &[
 ];
 
 const UNSAFE_ALLOWED_UNDER: &str = "net/sys/";
+
+/// What makes a thread wait for another, whichever crate it is from.
+const LOCKS: &[&str] = &[
+    "Mutex",
+    "RwLock",
+    "ReentrantLock",
+    "Condvar",
+    "Barrier",
+    "parking_lot",
+];
+
+const LOCKS_ALLOWED_IN: &str = "lock.rs";
 
 #[test]
 fn imports_go_downward_and_pure_layers_stay_pure() {
@@ -100,7 +114,13 @@ impl Source {
     fn violations(&self, all: &[Source]) -> Vec<String> {
         let mut found = self.upward_imports();
         if PURE.contains(&self.layer()) && !self.is_test_file(all) {
-            found.extend(self.impurities());
+            found.extend(self.named_outside_tests(IMPURE, "must not be used in a pure module"));
+        }
+        if self.path != LOCKS_ALLOWED_IN && !self.is_test_file(all) {
+            found.extend(self.named_outside_tests(
+                LOCKS,
+                "belongs in src/lock.rs: use `lock::Lock`, whose acquisitions are counted",
+            ));
         }
         if !self.path.starts_with(UNSAFE_ALLOWED_UNDER) {
             let places = occurrences(&self.code, "unsafe");
@@ -169,15 +189,15 @@ impl Source {
         }
     }
 
-    fn impurities(&self) -> Vec<String> {
+    /// Complains of words in code that is not of tests.
+    fn named_outside_tests(&self, words: &[&str], complaint: &str) -> Vec<String> {
         let code = blank_tests(&self.code);
-        let mut found = Vec::new();
-        for word in IMPURE {
-            found.extend(occurrences(&code, word).map(|at| {
-                self.complaint(at, &format!("`{}` must not use `{word}`", self.layer()))
-            }));
-        }
-        found
+        let places = |word| occurrences(&code, word).map(move |at| (at, word));
+        words
+            .iter()
+            .flat_map(|word| places(*word))
+            .map(|(at, word)| self.complaint(at, &format!("`{word}` {complaint}")))
+            .collect()
     }
 
     /// Whether another file declares this one for tests alone.
@@ -406,6 +426,21 @@ mod the_checker {
         assert!(file.violations(&[beside]).is_empty());
         let always = Source::new("wire/message.rs", "#[path = \"tests.rs\"]\nmod t;");
         assert_eq!(file.violations(&[always]).len(), 1);
+    }
+
+    #[test]
+    fn locks_are_of_the_kind_that_counts() {
+        for text in [
+            "use std::sync::{Arc, Mutex};",
+            "fn f(lock: &std::sync::RwLock<u8>) {}",
+            "use tokio::sync::Mutex as M;",
+        ] {
+            assert_eq!(violations("net/relay_sockets.rs", text).len(), 1, "{text}");
+            assert!(violations("lock.rs", text).is_empty(), "{text}");
+            let in_tests = format!("#[cfg(test)]\nmod tests {{ {text} }}");
+            assert!(violations("api/limits.rs", &in_tests).is_empty(), "{text}");
+        }
+        assert!(violations("net/connections.rs", "use crate::lock::Lock;").is_empty());
     }
 
     #[test]

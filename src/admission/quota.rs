@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::bandwidth::{self, UserBandwidth};
 use super::client_network::ClientNetwork;
+use crate::lock::Lock;
 
 /// Limits on simultaneous allocations.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Default for Settings {
 pub struct Quotas {
     settings: Settings,
     bandwidth: bandwidth::Settings,
-    counts: Mutex<Counts>,
+    counts: Lock<Counts>,
 }
 
 #[derive(Default)]
@@ -84,7 +85,7 @@ impl Quotas {
         Arc::new(Self {
             settings,
             bandwidth: bandwidth.clone(),
-            counts: Mutex::default(),
+            counts: Lock::default(),
         })
     }
 
@@ -95,7 +96,7 @@ impl Quotas {
         client: IpAddr,
     ) -> Result<Admitted, QuotaReached> {
         let client = ClientNetwork::of(client);
-        let mut counts = self.counts();
+        let mut counts = self.counts.hold();
         counts.check(&self.settings, user_id, client)?;
         let (user_id, bandwidth) = counts.add(user_id, client, &self.bandwidth);
         drop(counts);
@@ -109,12 +110,7 @@ impl Quotas {
 
     /// How many allocations there are.
     pub fn allocations(&self) -> u32 {
-        self.counts().total
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Nothing panics between two counts that belong together, so that a poisoned lock is a sound one.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.hold().total
     }
 }
 
@@ -135,7 +131,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.quotas.counts().remove(&self.user_id, self.client);
+        self.quotas.counts.hold().remove(&self.user_id, self.client);
     }
 }
 
@@ -287,7 +283,7 @@ mod tests {
         drop(first);
         let third = admit(&quotas, "alice", "192.0.2.1");
         drop((second, third));
-        let counts = quotas.counts();
+        let counts = quotas.counts.hold();
         assert_eq!(counts.total, 0);
         assert!(counts.users.is_empty() && counts.clients.is_empty());
     }
@@ -301,7 +297,7 @@ mod tests {
         for i in 0..100 {
             assert!(refusal(&quotas, &format!("other {i}"), "198.51.100.1").is_some());
         }
-        let counts = quotas.counts();
+        let counts = quotas.counts.hold();
         assert_eq!((counts.users.len(), counts.clients.len()), (5, 5));
     }
 

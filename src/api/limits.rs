@@ -7,11 +7,11 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
 use super::proxies::Client;
+use crate::lock::Lock;
 
 /// The limits on asking for credentials.
 pub(super) struct Limits {
@@ -86,7 +86,7 @@ struct RateTable {
     tolerance: Duration,
     hasher: RandomState,
     start: Instant,
-    slots: Mutex<Box<[Slot]>>,
+    slots: Lock<Box<[Slot]>>,
 }
 
 /// The state of one key. A slot whose time has passed says nothing, and is free.
@@ -106,7 +106,7 @@ impl RateTable {
             tolerance: interval * per_minute,
             hasher: RandomState::new(),
             start: Instant::now(),
-            slots: Mutex::new(vec![Slot::default(); SETS * WAYS].into_boxed_slice()),
+            slots: Lock::new(vec![Slot::default(); SETS * WAYS].into_boxed_slice()),
         }
     }
 
@@ -148,7 +148,7 @@ impl RateTable {
         let now = now.saturating_duration_since(self.start);
         let tag = self.hasher.hash_one(key);
         let first = (tag as usize % SETS) * WAYS;
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.hold();
         let set = &mut slots[first..first + WAYS];
         let slot = match set.iter().position(|slot| slot.tag == tag) {
             Some(index) => &mut set[index],

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::limits::{AddressBlock, block_of};
 use super::proxies::Proxies;
+use crate::lock::Lock;
 
 /// What connections may take.
 #[derive(Clone, Copy)]
@@ -211,13 +212,13 @@ impl Server {
 
 /// How many connections each address has. Holds no more entries than there are connections.
 #[derive(Default)]
-struct Addresses(Mutex<HashMap<AddressBlock, u32>>);
+struct Addresses(Lock<HashMap<AddressBlock, u32>>);
 
 impl Addresses {
     /// Counts a connection until the place is dropped; none are left over `limit`.
     fn enter(self: &Arc<Self>, address: IpAddr, limit: u32) -> Option<Place> {
         let block = block_of(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.hold();
         let count = counts.entry(block).or_default();
         if *count >= limit {
             return None;
@@ -237,8 +238,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let counts = &self.addresses.0;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.addresses.0.hold();
         if let Some(count) = counts.get_mut(&self.block) {
             *count -= 1;
             if *count == 0 {

@@ -11,8 +11,8 @@ use super::binding;
 use super::frames::Batch;
 use super::stamp::Clock;
 use crate::net::sys::{
-    Arena, Backend, Datagram, Found, Outbox, ReadySet, Sender, join_received, receive_buffer,
-    report_destination, send_one,
+    Arena, Backend, Datagram, Found, Outbox, ReadySet, Sender, Source, join_received,
+    receive_buffer, report_destination, send_one,
 };
 use crate::wire::TransactionId;
 
@@ -102,8 +102,9 @@ impl UdpClients {
                 .map_err(failed)?,
             Layout::Own(set, _) => {
                 let members = set.members().map_err(failed)?;
-                for (key, socket) in (0..).zip(&sockets) {
-                    members.add(socket.as_fd(), key).map_err(failed)?;
+                for (client, socket) in sockets.iter().enumerate() {
+                    let source = Source::Connection(client);
+                    members.add(socket.as_fd(), source).map_err(failed)?;
                 }
             }
         }
@@ -188,16 +189,19 @@ impl UdpClients {
                 }
             }
             Layout::Own(set, found) => {
-                set.ready(found)?;
-                for client in found.keys() {
-                    let socket = &self.sockets[client as usize];
+                set.wait(found, Duration::ZERO)?;
+                for happened in found.all() {
+                    let Source::Connection(client) = happened.source else {
+                        continue;
+                    };
+                    let socket = &self.sockets[client];
                     // Reported once for what has arrived: read until there is nothing left.
                     loop {
                         let filled = fill(&mut self.arena, socket)?;
                         let now = clock.now();
                         for slot in 0..filled {
                             for (_, range) in datagrams(&self.arena, slot, self.server) {
-                                take(client, &self.arena.bytes()[range], now);
+                                take(client as u32, &self.arena.bytes()[range], now);
                                 total += 1;
                             }
                         }

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::admission::ClientNetwork;
+use crate::lock::Lock;
 
 /// Counts the connections of all workers.
 pub(super) struct Connections {
     max: usize,
     max_per_address: usize,
     /// One entry for each address that has a connection, so no more than `max`.
-    counts: Mutex<Counts>,
+    counts: Lock<Counts>,
 }
 
 #[derive(Default)]
@@ -31,14 +32,14 @@ impl Connections {
         Arc::new(Self {
             max,
             max_per_address,
-            counts: Mutex::default(),
+            counts: Lock::default(),
         })
     }
 
     /// A place for a connection from `client`; `None` if there is none.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let address = ClientNetwork::of(client);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.hold();
         let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
         if counts.total >= self.max || from_address >= self.max_per_address {
             return None;
@@ -54,8 +55,7 @@ impl Connections {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let counts = &self.connections.counts;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.connections.counts.hold();
         counts.total -= 1;
         if let Some(count) = counts.by_address.get_mut(&self.address) {
             *count -= 1;
@@ -81,7 +81,7 @@ mod tests {
         assert!(connections.admit(ip(3)).is_none(), "three in total");
         drop(first);
         assert!(connections.admit(ip(3)).is_some());
-        assert_eq!(connections.counts.lock().unwrap().by_address.len(), 2);
+        assert_eq!(connections.counts.hold().by_address.len(), 2);
     }
 
     #[test]

@@ -71,12 +71,17 @@ impl Mailbox {
                 lost
             }
         };
-        if !self.rung.swap(true, Ordering::SeqCst)
-            && let Err(error) = self.bell.ring()
-        {
-            tracing::warn!(%error, "cannot wake another worker");
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.wake();
         }
         lost
+    }
+
+    /// Has the owner look up from waiting.
+    pub(super) fn wake(&self) {
+        if let Err(error) = self.bell.ring() {
+            tracing::warn!(%error, "cannot wake a worker");
+        }
     }
 }
 
@@ -174,7 +179,7 @@ impl Handovers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sys::{Found, ReadySet};
+    use super::super::sys::{Found, ReadySet, Source};
     use super::*;
 
     fn handover(worker: usize) -> Handover {
@@ -205,8 +210,9 @@ mod tests {
         }
         handovers.post();
         let mut found = Found::new(4);
-        sets[1].ready(&mut found).unwrap();
-        assert!(found.rung());
+        sets[1].wait(&mut found, std::time::Duration::ZERO).unwrap();
+        let found: Vec<_> = found.all().map(|happened| happened.source).collect();
+        assert_eq!(found, [Source::Bell]);
         let parcel = mailboxes[1].take().unwrap();
         let data: Vec<_> = parcel
             .items()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -13,7 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{debug, warn};
 
 use super::sys;
-use super::sys::{Backend, Members};
+use super::sys::{Backend, Members, Source};
+use crate::lock::Lock;
 use crate::turn::{
     OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
 };
@@ -28,12 +29,12 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Ports reserved by EVEN-PORT (RFC 8656 §7.2), for whichever worker the token arrives at.
 #[derive(Default)]
-pub(super) struct Reservations(Mutex<HashMap<ReservationToken, RelaySocket>>);
+pub(super) struct Reservations(Lock<HashMap<ReservationToken, RelaySocket>>);
 
 impl Reservations {
     /// Keeps a port for its token, if there is room for one more.
     fn keep(&self, token: ReservationToken, socket: RelaySocket) -> Result<(), OpenError> {
-        let mut reserved = self.lock();
+        let mut reserved = self.0.hold();
         if reserved.len() >= MAX_RESERVATIONS {
             return Err(OpenError::NoPort);
         }
@@ -42,11 +43,7 @@ impl Reservations {
     }
 
     fn take(&self, token: ReservationToken) -> Option<RelaySocket> {
-        self.lock().remove(&token)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReservationToken, RelaySocket>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.hold().remove(&token)
     }
 }
 
@@ -152,9 +149,10 @@ impl RelaySockets {
             bound: socket.port.bound,
         };
         self.ready_set
-            .add(socket.socket.as_fd(), wish.relay.0)
+            .add(socket.socket.as_fd(), Source::Relay(wish.relay.0))
             .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
+            self.relayed.set_reserved(higher.port.bound);
             self.reservations.keep(*token, higher)?;
         }
         let at = wish.relay.0 as usize;
@@ -214,12 +212,14 @@ impl RelaySockets {
         ip: IpAddr,
         parity: Parity,
     ) -> Result<(RelaySocket, Option<RelaySocket>), OpenError> {
+        let mut from = self.rng.next_u32() as u16;
         for _ in 0..ATTEMPTS {
-            let random = self.rng.next_u32() as u16;
             let port = self
                 .relayed
-                .claim(ip, parity, random)
+                .claim(ip, parity, from)
                 .ok_or(OpenError::NoPort)?;
+            // No port is tried twice, so that the last free one is found among those that others hold.
+            from = self.relayed.behind(port);
             let lower = self.bind_port(ip, port);
             let higher = match parity {
                 Parity::EvenPair => Some(self.bind_port(ip, port + 1)),
@@ -270,11 +270,21 @@ impl RelaySockets {
 
     /// Tells the operator, but not once for every request while descriptors or memory are short.
     fn system(&mut self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
+        let exhausted = sys::is_exhausted(error);
         let now = Instant::now();
         if self.warned.is_none_or(|last| now - last >= WARN_EVERY) {
             self.warned = Some(now);
-            warn!(%ip, %error, "cannot {what} a relay socket");
+            let advice = if exhausted {
+                ": allow the process more (LimitNOFILE= under systemd, ulimit -n), or lower allocations_total"
+            } else {
+                ""
+            };
+            warn!(%ip, %error, "cannot {what} a relay socket{advice}");
         }
-        OpenError::System
+        if exhausted {
+            OpenError::Exhausted
+        } else {
+            OpenError::System
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! Starting and stopping: everything is opened first, then the workers run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
 use rustls::ServerConfig;
-use tokio::sync::watch;
 
 use super::connections::Connections;
 use super::error::StartError;
@@ -29,7 +29,8 @@ use crate::turn::{NonceKey, Parts, RelayedAddresses, Server};
 /// A relay that serves clients until it is stopped or dropped.
 pub struct Running {
     listeners: Vec<Listener>,
-    stop: watch::Sender<bool>,
+    stop: Arc<AtomicBool>,
+    mailboxes: Arc<[Mailbox]>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -86,20 +87,18 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         mailboxes,
         backend,
     };
-    let (stop, stopping) = watch::channel(false);
     let mut running = Running {
         listeners,
-        stop,
+        stop: Arc::default(),
+        mailboxes: Arc::clone(&shared.mailboxes),
         workers: Vec::new(),
     };
     for (number, (sockets, ready_set)) in sockets.into_iter().zip(ready_sets).enumerate() {
-        let worker = new_worker(&relay, &shared, number, ready_set, &sockets)?;
-        let stopping = stopping.clone();
-        let runtime = event_loop::runtime()
-            .map_err(|error| StartError::system("start an event loop", &error))?;
+        let worker = new_worker(&relay, &shared, number, ready_set, sockets)?;
+        let stop = Arc::clone(&running.stop);
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || event_loop::run(runtime, worker, sockets.udp, stopping))
+            .spawn(move || event_loop::run(worker, &stop))
             .map_err(|error| StartError::system("start a worker thread", &error))?;
         running.workers.push(thread);
     }
@@ -157,7 +156,7 @@ fn new_worker(
     shared: &Shared,
     number: usize,
     ready_set: ReadySet,
-    sockets: &Sockets,
+    sockets: Sockets,
 ) -> Result<Worker, StartError> {
     let limit = &relay.admission.unauthenticated_replies;
     let server = Server::new(Parts {
@@ -173,50 +172,34 @@ fn new_worker(
         worker: (number as u64, relay.net.workers.get() as u64),
         seed: random()?,
     });
+    let queue = |error| StartError::system("use an event queue", &error);
     let relays = RelaySockets::new(RelaySocketsParts {
-        ready_set: ready_set
-            .members()
-            .map_err(|error| StartError::system("use an event queue", &error))?,
+        ready_set: ready_set.members().map_err(queue)?,
         relayed: Arc::clone(&shared.relayed),
         reservations: Arc::clone(&shared.reservations),
         receive_buffer: relay.net.relay_receive_buffer,
         backend: shared.backend,
         rng: StdRng::from_seed(random()?),
     });
-    let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
-    let streams = new_streams(relay, shared, sockets, accepts)
-        .map_err(|error| StartError::system("use an event queue", &error))?;
-    Worker::new(WorkerParts {
-        server,
-        udp: &sockets.udp,
-        relays,
-        ready_set,
-        mailboxes: (Arc::clone(&shared.mailboxes), number),
-        streams,
-        log: EventLog::new(relay.log_full_addresses, Instant::now()),
-        backend: shared.backend,
-    })
-    .map_err(|error| StartError::system("use a listening socket", &error))
-}
-
-fn new_streams(
-    relay: &Relay,
-    shared: &Shared,
-    sockets: &Sockets,
-    accepts: SourceLimiter,
-) -> std::io::Result<Streams> {
-    let settings = StreamSettings {
+    let streams = StreamSettings {
         connections: Arc::clone(&shared.connections),
         tls: shared.tls.clone(),
         idle_timeout: relay.net.idle_timeout,
         handshake_timeout: relay.net.handshake_timeout,
     };
-    let listeners = sockets
-        .streams
-        .iter()
-        .map(|(listener, socket)| Ok((*listener, socket.try_clone()?)))
-        .collect::<std::io::Result<_>>()?;
-    Streams::new(settings, listeners, accepts)
+    let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
+    let members = ready_set.members().map_err(queue)?;
+    Worker::new(WorkerParts {
+        server,
+        udp: sockets.udp,
+        relays,
+        ready_set,
+        mailboxes: (Arc::clone(&shared.mailboxes), number),
+        streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,
+        log: EventLog::new(relay.log_full_addresses, Instant::now()),
+        backend: shared.backend,
+    })
+    .map_err(|error| StartError::system("use a listening socket", &error))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {
@@ -235,7 +218,7 @@ impl Running {
 
     /// Whether every worker serves: false once stopping has begun.
     pub fn is_ready(&self) -> bool {
-        !*self.stop.borrow() && !self.workers.iter().any(JoinHandle::is_finished)
+        !self.stop.load(Ordering::Acquire) && !self.workers.iter().any(JoinHandle::is_finished)
     }
 
     /// Ends every allocation and waits for the workers.
@@ -244,7 +227,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.store(true, Ordering::Release);
+        self.mailboxes.iter().for_each(Mailbox::wake);
         for worker in self.workers.drain(..) {
             if worker.join().is_err() {
                 tracing::error!("a worker thread had failed");

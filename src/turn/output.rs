@@ -81,7 +81,9 @@ pub enum OpenError {
     NoPort,
     /// Nothing is held under the token.
     NoReservation,
-    /// The operating system refused; the shell has logged why.
+    /// The operating system has no descriptor or memory left for us; the shell has logged which.
+    Exhausted,
+    /// The operating system refused for another reason; the shell has logged which.
     System,
 }
 

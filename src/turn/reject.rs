@@ -62,6 +62,8 @@ pub enum Reject {
     NoPort,
     /// The token names no reservation.
     NoReservation,
+    /// The system has no descriptor or memory left for a relay socket.
+    Exhausted,
     /// The relay socket could not be opened.
     System,
 }
@@ -100,7 +102,10 @@ impl Reject {
             Self::FamilyMismatch => CODE_PEER_ADDR_FAMILY_MISMATCH,
             Self::Quota(QuotaReached::Total { .. }) => CODE_INSUFFICIENT_CAPACITY,
             Self::Quota(_) => CODE_ALLOC_QUOTA_REACHED,
-            Self::AllocationFull | Self::NoPort | Self::NoReservation => CODE_INSUFFICIENT_CAPACITY,
+            // RFC 8656 §19: some capacity limit is reached.
+            Self::AllocationFull | Self::NoPort | Self::NoReservation | Self::Exhausted => {
+                CODE_INSUFFICIENT_CAPACITY
+            }
             Self::System => CODE_SERVER_ERROR,
         }
     }
@@ -138,6 +143,7 @@ impl Reject {
             Self::AllocationFull => "The allocation has no room for more peers",
             Self::NoPort => "No relay port is free",
             Self::NoReservation => "No such reservation",
+            Self::Exhausted => "The system has no room for another relay socket",
             Self::System => "Server Error",
         }
     }
@@ -146,7 +152,7 @@ impl Reject {
     pub fn loudness(&self) -> Loudness {
         match self {
             Self::NoCredentials | Self::StaleNonce => Loudness::Debug,
-            Self::NoPort | Self::System | Self::Quota(QuotaReached::Total { .. }) => Loudness::Warn,
+            Self::NoPort | Self::Quota(QuotaReached::Total { .. }) => Loudness::Warn,
             Self::IncompleteCredentials
             | Self::BadCredentials(_)
             | Self::UnknownAttributes
@@ -167,7 +173,10 @@ impl Reject {
             | Self::NotRelayed
             | Self::Quota(_)
             | Self::AllocationFull
-            | Self::NoReservation => Loudness::Info,
+            | Self::NoReservation
+            // The shell has warned of what the system refuses.
+            | Self::Exhausted
+            | Self::System => Loudness::Info,
         }
     }
 

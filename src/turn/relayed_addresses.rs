@@ -64,9 +64,10 @@ pub struct RelayedAddresses {
 
 struct Ports {
     address: RelayAddress,
-    /// A bit for each of the 65,536 ports: 8 KiB.
-    open: Box<[AtomicU64]>,
-    /// Whose each port is, as [`Owner::to_bits`], 0 for nobody's. A word of `open` has 64 of them here, once one is entered.
+    /// A bit for each of the 65,536 ports that says whether it is claimed: 8 KiB.
+    claimed: Box<[AtomicU64]>,
+    /// Whose each open port is: [`Owner::to_bits`] or [`RESERVED`], 0 for one that is not open. A word of `claimed` has 64 of
+    /// them here, once one is entered.
     owners: Box<[OnceLock<Box<[AtomicU64]>>]>,
     count: AtomicU32,
 }
@@ -87,11 +88,17 @@ impl Owner {
     }
 
     fn from_bits(bits: u64) -> Option<Self> {
+        if bits == RESERVED {
+            return None;
+        }
         let worker = (bits >> 32).checked_sub(1)? as usize;
         let relay = RelayId(bits as u32);
         Some(Self { worker, relay })
     }
 }
+
+/// Stands for a port that is open, and kept for whoever shows its token.
+const RESERVED: u64 = u64::MAX;
 
 const WORDS: usize = 65_536 / 64;
 /// The even positions of a word.
@@ -104,7 +111,7 @@ impl RelayedAddresses {
             .iter()
             .map(|&address| Ports {
                 address,
-                open: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
+                claimed: (0..WORDS).map(|_| AtomicU64::new(0)).collect(),
                 owners: (0..WORDS).map(|_| OnceLock::new()).collect(),
                 count: AtomicU32::new(0),
             })
@@ -131,7 +138,8 @@ impl RelayedAddresses {
     /// Claims a free port of `ip`, looking from `random` on; for a pair the lower one is returned.
     ///
     /// The caller binds it, and gives it back with [`release`](Self::release) once the socket is closed, or if it could not
-    /// be bound.
+    /// be bound: another process may have it. So a claimed port is not open before its owner is entered, or that it is
+    /// reserved; else a client could reach that process.
     pub fn claim(&self, ip: IpAddr, parity: Parity, random: u16) -> Option<u16> {
         let ports = self.of_bound(ip)?;
         let (first, last) = (*self.range.start(), *self.range.end());
@@ -147,12 +155,18 @@ impl RelayedAddresses {
         })
     }
 
+    /// Where [`claim`](Self::claim) looks from, to find the free port behind this one.
+    pub fn behind(&self, port: u16) -> u16 {
+        port.wrapping_add(1).wrapping_sub(*self.range.start())
+    }
+
     /// Gives a claimed port back.
     pub fn release(&self, ip: IpAddr, port: u16) {
         if let Some(ports) = self.of_bound(ip) {
+            ports.close(port);
             let (word, bit) = place_of(port);
             let bit = 1 << bit;
-            if ports.open[word].fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
+            if ports.claimed[word].fetch_and(!bit, Ordering::AcqRel) & bit != 0 {
                 ports.count.fetch_sub(1, Ordering::Relaxed);
             }
         }
@@ -160,20 +174,27 @@ impl RelayedAddresses {
 
     /// Says whose a claimed port is: from here on its data may be passed on within the process.
     pub fn set_owner(&self, bound: SocketAddr, owner: Owner) {
+        self.enter(bound, owner.to_bits());
+    }
+
+    /// Says that a claimed port is bound, and kept for whoever shows its token.
+    pub fn set_reserved(&self, bound: SocketAddr) {
+        self.enter(bound, RESERVED);
+    }
+
+    fn enter(&self, bound: SocketAddr, bits: u64) {
         if let Some(ports) = self.of_bound(bound.ip()) {
             let (word, bit) = place_of(bound.port());
             let owners =
                 ports.owners[word].get_or_init(|| (0..64).map(|_| AtomicU64::new(0)).collect());
-            owners[bit].store(owner.to_bits(), Ordering::Release);
+            owners[bit].store(bits, Ordering::Release);
         }
     }
 
     /// Says that a port is nobody's any more, before its socket is closed.
     pub fn clear_owner(&self, bound: SocketAddr) {
-        if let Some(ports) = self.of_bound(bound.ip())
-            && let Some(owner) = ports.owner(bound.port())
-        {
-            owner.store(0, Ordering::Release);
+        if let Some(ports) = self.of_bound(bound.ip()) {
+            ports.close(bound.port());
         }
     }
 
@@ -225,8 +246,14 @@ impl RelayedAddresses {
 
 impl Ports {
     fn is_open(&self, port: u16) -> bool {
-        let (word, bit) = place_of(port);
-        self.open[word].load(Ordering::Acquire) >> bit & 1 == 1
+        self.owner(port)
+            .is_some_and(|owner| owner.load(Ordering::Acquire) != 0)
+    }
+
+    fn close(&self, port: u16) {
+        if let Some(owner) = self.owner(port) {
+            owner.store(0, Ordering::Release);
+        }
     }
 
     fn owner(&self, port: u16) -> Option<&AtomicU64> {
@@ -235,10 +262,10 @@ impl Ports {
     }
 
     fn claim_in(&self, word: usize, usable: u64, parity: Parity) -> Option<u16> {
-        let cell = &self.open[word];
-        let mut open = cell.load(Ordering::Acquire);
+        let cell = &self.claimed[word];
+        let mut taken = cell.load(Ordering::Acquire);
         loop {
-            let free = !open & usable;
+            let free = !taken & usable;
             let candidates = match parity {
                 Parity::Any => free,
                 Parity::Even => free & EVEN,
@@ -251,8 +278,8 @@ impl Ports {
             let width = if parity == Parity::EvenPair { 2 } else { 1 };
             let claimed = ((1u64 << width) - 1) << bit;
             match cell.compare_exchange_weak(
-                open,
-                open | claimed,
+                taken,
+                taken | claimed,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
@@ -260,7 +287,7 @@ impl Ports {
                     self.count.fetch_add(width, Ordering::Relaxed);
                     return Some((word * 64) as u16 + bit as u16);
                 }
-                Err(changed) => open = changed,
+                Err(changed) => taken = changed,
             }
         }
     }

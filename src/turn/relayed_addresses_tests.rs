@@ -59,12 +59,36 @@ fn a_released_port_is_claimed_again() {
 }
 
 #[test]
+fn looking_on_behind_each_port_that_cannot_be_bound_finds_every_free_one_once() {
+    for range in [50_000..=50_099, 1000..=1129, 65_500..=65_535, 0..=70] {
+        let addresses = addresses(range.clone());
+        let last = *range.end();
+        for start in [0, 63, last, u16::MAX] {
+            let (mut random, mut found) = (start, HashSet::new());
+            for _ in range.clone() {
+                let port = addresses.claim(V4, Parity::Any, random).unwrap();
+                addresses.release(V4, port);
+                random = addresses.behind(port);
+                assert!(range.contains(&port) && found.insert(port), "{port}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_open_port_is_found_by_either_name() {
     let addresses = addresses(50_000..=50_001);
     addresses.claim(V4, Parity::Any, 0).unwrap();
     let bound: SocketAddr = "10.0.0.5:50000".parse().unwrap();
     let public: SocketAddr = "198.51.100.7:50000".parse().unwrap();
     assert_eq!(addresses.public(bound), public);
+    assert_eq!(
+        addresses.open_behind(bound),
+        None,
+        "claimed, but not bound yet"
+    );
+    addresses.set_reserved(bound);
+    assert_eq!(addresses.owner_of(bound), None, "open, and nobody's yet");
     assert_eq!(addresses.open_behind(bound), Some(bound));
     assert_eq!(addresses.open_behind(public), Some(bound));
     assert_eq!(
@@ -76,6 +100,8 @@ fn an_open_port_is_found_by_either_name() {
         None
     );
     assert!(addresses.is_ours(public.ip()) && addresses.is_ours(V4));
+    addresses.release(V4, 50_000);
+    assert_eq!(addresses.open_behind(public), None);
 }
 
 #[test]
@@ -118,7 +144,7 @@ fn claims_from_many_threads_never_meet() {
 fn a_port_is_its_owners_until_it_is_cleared() {
     let addresses = addresses(50_000..=50_001);
     let bound = SocketAddr::new(V4, addresses.claim(V4, Parity::Any, 0).unwrap());
-    assert_eq!(addresses.owner_of(bound), None, "open, and nobody's yet");
+    assert_eq!(addresses.owner_of(bound), None, "claimed, and nobody's yet");
     let owner = Owner {
         worker: 0,
         relay: RelayId(0),

@@ -109,7 +109,7 @@ pub struct Model {
     server: [IpAddr; 2],
     allocations: HashMap<usize, Allocation>,
     reservations: HashMap<[u8; 8], (SocketAddr, Duration)>,
-    /// Ports of what a request found to be over: they close once it has been answered.
+    /// Reserved ports whose time a request found to be over: they close once it has been answered.
     closing: HashSet<SocketAddr>,
 }
 
@@ -154,7 +154,7 @@ impl Model {
     }
 
     pub fn request(&mut self, asker: &Asker, ask: &Ask, transaction: u64) -> Verdict {
-        self.closing = self.open_ports();
+        self.closing = self.reserved_ports().collect();
         self.notice();
         let verdict = self.judge(asker, ask, transaction);
         self.closing.clear();
@@ -376,8 +376,11 @@ impl Model {
 
     fn open_ports(&self) -> HashSet<SocketAddr> {
         let allocated = self.allocations.values().map(|a| a.relayed);
-        let reserved = self.reservations.values().map(|(address, _)| *address);
-        allocated.chain(reserved).collect()
+        allocated.chain(self.reserved_ports()).collect()
+    }
+
+    fn reserved_ports(&self) -> impl Iterator<Item = SocketAddr> {
+        self.reservations.values().map(|(address, _)| *address)
     }
 
     fn channels(&self, client: usize) -> Vec<(u16, SocketAddr)> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uturn::turn::{EndReason, Event, Transport};
+use uturn::turn::{EndReason, Event, OpenError, Transport};
 
 use crate::net::codec::{Request, SOFTWARE, XOR_MAPPED_ADDRESS, XOR_RELAYED_ADDRESS};
 use crate::net::{Delivery, Net, Step, at};
@@ -310,9 +310,12 @@ fn all_end_when_the_server_stops() {
 fn a_relay_socket_that_cannot_be_opened_leaves_nothing_behind() {
     let mut net = Net::new();
     let alice = net.client("alice");
-    net.shell.broken = true;
-    assert_eq!(net.refusal(alice, Request::allocate()), 500);
-    assert_eq!(net.quotas.allocations(), 0);
+    // A system that has no more descriptors makes a server without capacity.
+    for (error, code) in [(OpenError::System, 500), (OpenError::Exhausted, 508)] {
+        net.shell.fails_with = Some(error);
+        assert_eq!(net.refusal(alice, Request::allocate()), code);
+        assert_eq!(net.quotas.allocations(), 0);
+    }
     net.succeed(alice, Request::allocate());
 }
 

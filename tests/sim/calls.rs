@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use uturn::admission::bandwidth::LEAST_BURST;
-use uturn::turn::{AllocationEnded, DropReason, Event, RelayAddress, RelayId, Transport};
+use uturn::turn::{
+    AllocationEnded, DropReason, Event, FromClient, RelayAddress, RelayId, Transport,
+};
 
 use crate::net::codec::{EVEN_PORT, Request, channel_data};
 use crate::net::setup::{SERVER, SERVER_V4};
@@ -229,9 +231,12 @@ fn nothing_arrives_once_the_receivers_time_has_passed() {
     let mut net = Net::new();
     let (alice, bob) = call(&mut net);
     net.succeed(alice, Request::refresh().lifetime(3600));
-    // The deadline is due, but has not been handled.
-    net.now.instant += std::time::Duration::from_secs(601);
+    net.advance_secs(400);
     net.permit(alice, net.relayed(bob));
+    net.permit(bob, net.relayed(alice));
+    assert!(net.send_to(alice, bob, b"in time").arrived());
+    // The deadline is due, but has not been handled.
+    net.now.instant += std::time::Duration::from_secs(201);
     assert_eq!(net.send_to(alice, bob, b"?"), Delivery::Dropped);
 }
 
@@ -272,6 +277,43 @@ fn clients_of_two_workers_reach_each_other() {
     assert_eq!(second.arrive_from_worker(&handover, b"hello"), expected);
     let back = second.hand_over(bob, 0x4001, b"!");
     assert!(first.arrive_from_worker(&back, b"!").arrived());
+}
+
+#[test]
+fn each_side_is_held_to_its_own_bandwidth_whichever_workers_serve_them() {
+    const PACKET: usize = 1000;
+    let fresh = LEAST_BURST as usize / PACKET;
+    let ([mut first, mut second], [alice, bob]) = two_workers();
+    let carol = first.allocate("carol");
+    first.bind(carol, 0x4000, second.relayed(bob));
+    second.permit(bob, first.relayed(carol));
+    // What all share has been used and is full again: it is not what holds anybody here.
+    for net in [&mut first, &mut second] {
+        let (other, peer) = (net.allocate("carol"), net.peer());
+        net.permit(other, peer);
+        assert!(net.send(other, peer, b"?").is_some());
+        assert!(net.send_from_peer(peer, other, b"!").arrived());
+        net.advance_secs(10);
+    }
+    let data = [0; PACKET];
+    let mut pass = |sender| {
+        let bytes = channel_data(0x4000, &data);
+        let (mut left, mut arrived) = (0, 0);
+        for _ in 0..2 * fresh {
+            let routed = first
+                .server
+                .handle_client(first.flow(sender), &bytes, first.now);
+            if let FromClient::ToWorker(handover) = routed {
+                left += 1;
+                arrived += usize::from(second.arrive_from_worker(&handover, &data).arrived());
+            }
+        }
+        (left, arrived)
+    };
+    assert_eq!(pass(alice), (fresh, fresh), "alice is held to hers");
+    assert_eq!(pass(carol), (fresh, 0), "bob has had his share");
+    let drops = [&first, &second].map(|net| net.drops(DropReason::Bandwidth));
+    assert_eq!(drops, [2 * fresh as u64, fresh as u64]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod data;
 mod garbage;
 mod permissions;
 mod policy;
+mod ports;
 mod quotas;
 mod refusals;
 mod reservations;

@@ -67,12 +67,25 @@ impl SharedBucket {
 
     /// Takes all of `bytes`, or nothing.
     pub fn take(&self, bytes: u64, nanos_since_epoch: u64) -> bool {
+        self.take_within(self.pace.burst, bytes, nanos_since_epoch)
+    }
+
+    /// Takes all of `bytes` if the bucket is at least half full then, or nothing.
+    pub fn take_of_plenty(&self, bytes: u64, nanos_since_epoch: u64) -> bool {
+        self.take_within(self.pace.burst / 2, bytes, nanos_since_epoch)
+    }
+
+    /// Takes all of `bytes` if no more than `most` is missing then, in nanoseconds.
+    fn take_within(&self, most: u64, bytes: u64, nanos_since_epoch: u64) -> bool {
         // Nothing else is published by this number, so that its own order is enough.
         self.full_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
                 let missing = full_at.saturating_sub(nanos_since_epoch);
                 let after = self.pace.take(missing, bytes)?;
-                nanos_since_epoch.checked_add(after)
+                let within = after <= most;
+                within
+                    .then(|| nanos_since_epoch.checked_add(after))
+                    .flatten()
             })
             .is_ok()
     }

@@ -26,10 +26,19 @@ impl SharedBuckets {
     }
 
     fn take(&self, direction: Direction, bytes: u64, now: Instant) -> bool {
+        let nanos = self.nanos_at(now);
+        self.buckets.get(direction).take(bytes, nanos)
+    }
+
+    fn take_of_plenty(&self, direction: Direction, bytes: u64, now: Instant) -> bool {
+        let nanos = self.nanos_at(now);
+        self.buckets.get(direction).take_of_plenty(bytes, nanos)
+    }
+
+    fn nanos_at(&self, now: Instant) -> u64 {
         let epoch = *self.epoch.get_or_init(|| now);
         let nanos = now.saturating_duration_since(epoch).as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        self.buckets.get(direction).take(bytes, nanos)
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 }
 
@@ -61,14 +70,15 @@ impl Lease {
         let missing = bytes.saturating_sub(*credit);
         if missing > 0 {
             let chunk = shared.chunk.max(missing);
-            // Near the limit the rest goes to those who need it, packet by packet.
-            let drawn = [chunk, missing]
-                .into_iter()
-                .find(|draw| shared.take(direction, *draw, now));
-            let Some(drawn) = drawn else {
+            if shared.take_of_plenty(direction, chunk, now) {
+                *credit += chunk;
+            } else if shared.take(direction, missing, now) {
+                // Near the limit the rest goes to those who need it, packet by packet: chunks that many leases hold and
+                // few of them spend would leave nothing for the others.
+                *credit += missing;
+            } else {
                 return false;
-            };
-            *credit += drawn;
+            }
         }
         *credit -= bytes;
         true
@@ -107,10 +117,13 @@ mod tests {
         let shared = SharedBuckets::new(RATE);
         let mut lease = Lease::new();
         assert!(lease.take(&shared, Direction::ToPeer, 1000, now));
+        assert_eq!(*lease.credit.get(Direction::ToPeer), 0, "not full yet");
+        let rested = now + Duration::from_secs(2);
+        assert!(lease.take(&shared, Direction::ToPeer, 1000, rested));
         assert_eq!(*lease.credit.get(Direction::ToPeer), CHUNK - 1000);
-        // What the first chunk left of a fresh bucket.
-        assert!(shared.take(Direction::ToPeer, LEAST_BURST - CHUNK, now));
-        assert_eq!(spend(&mut lease, &shared, now), CHUNK - 1000);
+        // What the first chunk left of a full bucket.
+        assert!(shared.take(Direction::ToPeer, RATE - CHUNK, rested));
+        assert_eq!(spend(&mut lease, &shared, rested), CHUNK - 1000);
     }
 
     #[test]
@@ -136,6 +149,20 @@ mod tests {
             .sum();
         assert!(spent <= RATE + 8 * CHUNK, "{spent}");
         assert!(spent >= RATE - 8 * 1000, "{spent}");
+    }
+
+    #[test]
+    fn many_leases_that_spend_little_leave_enough_for_each_other() {
+        let start = Instant::now();
+        let shared = SharedBuckets::new(20_000_000);
+        let mut leases: Vec<Lease> = (0..10_000).map(|_| Lease::new()).collect();
+        // Of a fresh bucket, and of one that is full: less than it holds, but more if each took a chunk.
+        let rested = start + Duration::from_secs(10);
+        for (now, bytes) in [(start, 10), (rested, 1000)] {
+            for (n, lease) in leases.iter_mut().enumerate() {
+                assert!(lease.take(&shared, Direction::ToPeer, bytes, now), "{n}");
+            }
+        }
     }
 
     #[test]

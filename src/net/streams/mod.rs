@@ -12,7 +12,7 @@ mod tls_session;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use rustls::ServerConfig;
 use slab::Slab;
 
 use super::connections::Connections;
-use super::sys::{Found, Members, ReadySet};
+use super::sys::{Members, Source};
 use super::{Listener, ListenerTransport};
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
@@ -59,7 +59,6 @@ pub(super) struct Streams {
     accepts: SourceLimiter,
     slots: Slab<Slot>,
     /// What tells which of them can be read or written.
-    pub(super) ready_set: ReadySet,
     members: Members,
     /// Those with something to write that was not tried to be written.
     dirty: Vec<usize>,
@@ -90,26 +89,17 @@ struct Check {
     serial: u64,
 }
 
-/// What accepting a connection led to.
-pub(super) enum Accepted {
-    /// A connection has its place, or was turned away.
-    One,
-    /// Nobody waits.
-    None,
-    /// The system refused, say for want of descriptors: not to be tried again at once.
-    Refused(io::Error),
-}
-
 impl Streams {
     pub(super) fn new(
         settings: StreamSettings,
         listeners: Vec<(Listener, std::net::TcpListener)>,
         accepts: SourceLimiter,
+        members: Members,
     ) -> io::Result<Self> {
-        let ready_set = ReadySet::new()?;
+        for (at, (_, socket)) in listeners.iter().enumerate() {
+            members.add(socket.as_fd(), Source::Acceptor(at))?;
+        }
         Ok(Self {
-            members: ready_set.members()?,
-            ready_set,
             settings,
             listeners: listeners
                 .into_iter()
@@ -119,6 +109,7 @@ impl Streams {
                 })
                 .collect(),
             accepts,
+            members,
             slots: Slab::new(),
             dirty: Vec::new(),
             buffers: Buffers::default(),
@@ -127,22 +118,18 @@ impl Streams {
         })
     }
 
-    /// A descriptor for each listener, that can be read while somebody waits there.
-    pub(super) fn listeners(&self) -> io::Result<Vec<OwnedFd>> {
-        let descriptor = |listener: &StreamListener| listener.socket.as_fd().try_clone_to_owned();
-        self.listeners.iter().map(descriptor).collect()
-    }
-
-    /// Accepts one connection at a listener.
-    pub(super) fn accept(&mut self, at: usize, now: Instant) -> Accepted {
+    /// Accepts one connection at a listener, or turns it away; whether there was one.
+    ///
+    /// An error means that the system refuses, say for want of descriptors.
+    pub(super) fn accept(&mut self, at: usize, now: Instant) -> io::Result<bool> {
         let (socket, client) = match self.listeners[at].socket.accept() {
             Ok(accepted) => accepted,
             Err(error) => {
                 return match error.kind() {
-                    io::ErrorKind::WouldBlock => Accepted::None,
+                    io::ErrorKind::WouldBlock => Ok(false),
                     // It was gone before it was accepted.
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Accepted::One,
-                    _ => Accepted::Refused(error),
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Ok(true),
+                    _ => Err(error),
                 };
             }
         };
@@ -152,7 +139,7 @@ impl Streams {
         } else if let Err(error) = self.enter(listener, socket, client, now) {
             tracing::debug!(%error, transport = ?listener.transport, "connection refused");
         }
-        Accepted::One
+        Ok(true)
     }
 
     fn enter(
@@ -185,7 +172,7 @@ impl Streams {
         }
         let entry = self.slots.vacant_entry();
         let place = entry.key();
-        self.members.add_connection(&socket, place as u32)?;
+        self.members.add_connection(&socket, place)?;
         let flow = Flow {
             five_tuple: FiveTuple {
                 transport,
@@ -203,11 +190,6 @@ impl Streams {
         });
         self.check_later(place, serial, now);
         Ok(())
-    }
-
-    /// Finds the connections that can be read or written, without waiting.
-    pub(super) fn ready(&mut self, found: &mut Found) -> io::Result<()> {
-        self.ready_set.ready(found)
     }
 
     /// Takes a connection out to be read; [`put_back`](Self::put_back) follows. Meanwhile it is not written.

@@ -16,18 +16,16 @@ mod options;
 mod plain;
 mod ready_set;
 mod send;
-mod watch;
 
 pub(crate) use arena::{Arena, Received};
 pub use backend::Backend;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use options::{
-    fragment_freely, join_received, kernel_drops, raise_descriptor_limit, receive_buffer,
-    report_destination, set_dont_fragment,
+    fragment_freely, is_exhausted, join_received, kernel_drops, raise_descriptor_limit,
+    receive_buffer, report_destination, set_dont_fragment,
 };
-pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet};
+pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet, Source};
 pub(crate) use send::{Sender, send_one};
-pub(crate) use watch::watch;
 
 /// The backends that work here, for tests that hold for each.
 #[cfg(test)]

@@ -113,6 +113,14 @@ fn set(
     Ok(())
 }
 
+/// Whether the system has no more of something for us: descriptors, memory, places in an event queue.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC)
+    )
+}
+
 /// Lets the process open as many descriptors as its hard limit allows, and returns how many that is.
 ///
 /// Shells give 1,024 by default, and every allocation and connection takes one.

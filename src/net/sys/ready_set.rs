@@ -1,23 +1,78 @@
-//! One descriptor that stands for many sockets.
+//! Waiting for many sockets at once.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-/// What [`Found`] calls a [`Bell`].
+/// The bits of a token that tell the kind of its source; the rest is a number.
+const KIND_SHIFT: u32 = usize::BITS - 3;
+const NUMBER: usize = (1 << KIND_SHIFT) - 1;
+/// What a [`Bell`] is called.
 const BELL: usize = usize::MAX;
 
-/// A set of sockets that can be waited for as one.
+/// A set of sockets that are waited for together.
 pub(crate) struct ReadySet(Poll);
 
-/// Adds sockets to a set.
+/// Adds sockets to a set. Closing a socket removes it.
 pub(crate) struct Members(Registry);
 
-/// Has a set reported as readable, from any thread.
+/// Ends the wait for a set, from any thread.
 pub(crate) struct Bell(Waker);
+
+/// What something happened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A UDP listener.
+    Listener(usize),
+    /// A listener of connections.
+    Acceptor(usize),
+    /// A relay socket.
+    Relay(u32),
+    /// A connection.
+    Connection(usize),
+    /// The bell was rung.
+    Bell,
+}
+
+/// What happened, and to what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    /// To what.
+    pub(crate) source: Source,
+    /// There may be something to read.
+    pub(crate) readable: bool,
+    /// It may take more to write.
+    pub(crate) writable: bool,
+    /// Nothing more will arrive: it is to be read until it says so.
+    pub(crate) ended: bool,
+}
+
+impl Source {
+    fn token(self) -> Token {
+        let of_kind = |kind: usize, number: usize| Token(kind << KIND_SHIFT | number & NUMBER);
+        match self {
+            Self::Listener(n) => of_kind(0, n),
+            Self::Acceptor(n) => of_kind(1, n),
+            Self::Relay(n) => of_kind(2, n as usize),
+            Self::Connection(n) => of_kind(3, n),
+            Self::Bell => Token(BELL),
+        }
+    }
+
+    fn of(token: Token) -> Self {
+        let number = token.0 & NUMBER;
+        match token.0 >> KIND_SHIFT {
+            0 => Self::Listener(number),
+            1 => Self::Acceptor(number),
+            2 => Self::Relay(number as u32),
+            3 => Self::Connection(number),
+            _ => Self::Bell,
+        }
+    }
+}
 
 impl ReadySet {
     /// Makes an empty set.
@@ -32,36 +87,37 @@ impl ReadySet {
 
     /// The bell of this set: there is one.
     pub(crate) fn bell(&self) -> io::Result<Bell> {
-        Waker::new(self.0.registry(), Token(BELL)).map(Bell)
+        Waker::new(self.0.registry(), Source::Bell.token()).map(Bell)
     }
 
-    /// A descriptor that can be read while anything in the set can.
-    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
-        // SAFETY: the descriptor is open as long as `self` is, which the borrow does not outlive.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }.try_clone_to_owned()
-    }
-
-    /// Finds what can be read, without waiting.
-    pub(crate) fn ready(&mut self, found: &mut Found) -> io::Result<()> {
-        self.0.poll(&mut found.events, Some(Duration::ZERO))
+    /// Waits until something happens or `timeout` has passed, and finds what has happened since it was last told.
+    pub(crate) fn wait(&mut self, found: &mut Found, timeout: Duration) -> io::Result<()> {
+        self.0.poll(&mut found.events, Some(timeout))
     }
 }
 
 impl Members {
-    /// Adds a socket, to be reported as `key` when something has arrived since it was last reported: whoever is told reads
-    /// until there is nothing left. Closing the socket removes it.
-    pub(crate) fn add(&self, socket: BorrowedFd<'_>, key: u32) -> io::Result<()> {
-        let mut source = SourceFd(&socket.as_raw_fd());
-        self.0
-            .register(&mut source, Token(key as usize), Interest::READABLE)
+    /// Adds a socket, to be told of when something has arrived since it was last told: whoever is told reads until there is
+    /// nothing left.
+    pub(crate) fn add(&self, socket: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        self.register(&socket, source, Interest::READABLE)
     }
 
-    /// Adds a connection, to be reported as `key` when more has arrived, when it takes more to write after it had refused,
-    /// and when its other side has ended. Closing it removes it.
-    pub(crate) fn add_connection(&self, socket: &impl AsRawFd, key: u32) -> io::Result<()> {
-        let mut source = SourceFd(&socket.as_raw_fd());
+    /// Adds a connection, to be told of also when it takes more to write after it had refused, and when its other side has
+    /// ended.
+    pub(crate) fn add_connection(&self, socket: &impl AsRawFd, place: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.0.register(&mut source, Token(key as usize), interest)
+        self.register(socket, Source::Connection(place), interest)
+    }
+
+    fn register(
+        &self,
+        socket: &impl AsRawFd,
+        source: Source,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let mut descriptor = SourceFd(&socket.as_raw_fd());
+        self.0.register(&mut descriptor, source.token(), interest)
     }
 }
 
@@ -72,20 +128,7 @@ impl Bell {
     }
 }
 
-/// What happened to a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Happened {
-    /// What it was added as.
-    pub(crate) key: u32,
-    /// There may be something to read.
-    pub(crate) readable: bool,
-    /// It may take more to write.
-    pub(crate) writable: bool,
-    /// Nothing more will arrive: it is to be read until it says so.
-    pub(crate) ended: bool,
-}
-
-/// What [`ReadySet::ready`] found.
+/// What [`ReadySet::wait`] found.
 pub(crate) struct Found {
     events: Events,
     max: usize,
@@ -100,33 +143,24 @@ impl Found {
         }
     }
 
-    /// The keys of the sockets that can be read.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = u32> {
-        self.events
-            .iter()
-            .map(|event| event.token().0)
-            .filter(|token| *token != BELL)
-            .map(|token| token as u32)
-    }
-
-    /// The connections that something happened to.
-    pub(crate) fn connections(&self) -> impl Iterator<Item = Happened> {
+    /// All of it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Happened> {
         self.events.iter().map(|event| Happened {
-            key: event.token().0 as u32,
+            source: Source::of(event.token()),
             readable: event.is_readable(),
             writable: event.is_writable(),
             ended: event.is_read_closed() || event.is_error(),
         })
     }
 
-    /// Whether the bell was rung.
-    pub(crate) fn rung(&self) -> bool {
-        self.events.iter().any(|event| event.token().0 == BELL)
-    }
-
     /// Whether there was no room for more.
     pub(crate) fn is_full(&self) -> bool {
         self.events.iter().count() == self.max
+    }
+
+    /// Forgets it.
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
     }
 }
 
@@ -137,25 +171,26 @@ mod tests {
 
     use super::*;
 
-    fn found(set: &mut ReadySet) -> (Vec<u32>, bool) {
+    fn found(set: &mut ReadySet) -> Vec<Source> {
         let mut found = Found::new(4);
-        set.ready(&mut found).unwrap();
-        (found.keys().collect(), found.rung())
+        set.wait(&mut found, Duration::ZERO).unwrap();
+        found.all().map(|happened| happened.source).collect()
     }
 
     #[test]
     fn a_socket_is_reported_once_for_what_arrived() {
         let mut set = ReadySet::new().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        set.members().unwrap().add(socket.as_fd(), 42).unwrap();
-        assert_eq!(found(&mut set), (vec![], false));
+        let relay = Source::Relay(42);
+        set.members().unwrap().add(socket.as_fd(), relay).unwrap();
+        assert_eq!(found(&mut set), []);
         for _ in 0..2 {
             socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
-            assert_eq!(found(&mut set), (vec![42], false));
-            assert_eq!(found(&mut set), (vec![], false));
+            assert_eq!(found(&mut set), [relay]);
+            assert_eq!(found(&mut set), []);
         }
         drop(socket);
-        assert_eq!(found(&mut set), (vec![], false));
+        assert_eq!(found(&mut set), []);
     }
 
     #[test]
@@ -166,8 +201,21 @@ mod tests {
             std::thread::scope(|threads| {
                 threads.spawn(|| bell.ring().unwrap());
             });
-            assert_eq!(found(&mut set), (vec![], true));
-            assert_eq!(found(&mut set), (vec![], false));
+            assert_eq!(found(&mut set), [Source::Bell]);
+            assert_eq!(found(&mut set), []);
+        }
+    }
+
+    #[test]
+    fn sources_keep_their_kind_and_number() {
+        for source in [
+            Source::Listener(3),
+            Source::Acceptor(0),
+            Source::Relay(u32::MAX >> 3),
+            Source::Connection(12_345_678),
+            Source::Bell,
+        ] {
+            assert_eq!(Source::of(source.token()), source);
         }
     }
 }

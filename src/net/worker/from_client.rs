@@ -11,7 +11,7 @@ use crate::wire::reply::SmallReply;
 
 impl Worker {
     /// Handles what has arrived at a listener, up to a bound; whether there may be more.
-    pub(in crate::net) fn drain_listener(&mut self, at: usize) -> bool {
+    pub(super) fn drain_listener(&mut self, at: usize) -> bool {
         for _ in 0..ROUNDS {
             let socket = self.listeners[at].socket.as_fd();
             let slots = self.slots;
@@ -24,7 +24,6 @@ impl Worker {
                 .map(|slot| self.handle_slot(at, slot, now))
                 .sum();
             self.flush(Buffer::Arena);
-            self.write_streams();
             self.adapt_slots(received, datagrams);
             if received < slots {
                 return false;

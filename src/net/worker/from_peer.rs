@@ -2,56 +2,32 @@
 
 use std::os::fd::AsFd;
 
-use super::{BATCH, Buffer, PARCELS, ROUNDS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
+use super::{BATCH, Buffer, PARCELS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
 use crate::net::mailbox::Parcel;
 use crate::turn::{Now, RelayId};
 use crate::wire::data_header::MAX_HEADER;
 
 impl Worker {
-    /// Handles what has arrived at relay sockets, up to a bound; whether there may be more.
-    pub(in crate::net) fn drain_relays(&mut self) -> bool {
-        for _ in 0..ROUNDS {
-            // Those that were not emptied in the last round, then those that have something new.
-            if let Err(error) = self.ready_set.ready(&mut self.found) {
-                return retry(&error, "find readable relay sockets");
-            }
-            std::mem::swap(&mut self.at_hand, &mut self.unfinished);
-            self.at_hand.extend(self.found.keys().map(RelayId));
-            let more = self.found.is_full();
-            if self.found.rung() {
-                self.mail = true;
-                self.mailboxes[self.mailbox].answer();
-            }
-            self.drain_at_hand();
-            if self.mail {
-                self.mail = self.open_mail();
-            }
-            self.write_streams();
-            if self.unfinished.is_empty() && !more && !self.mail {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn drain_at_hand(&mut self) {
+    /// Handles what has arrived at relay sockets, up to a bound for each; the rest is handled in the next turn.
+    pub(super) fn drain_relays(&mut self) {
+        std::mem::swap(&mut self.relays_at_hand, &mut self.pending.relays);
         let now = now();
         let (mut filled, mut datagrams) = (0, 0);
-        for next in 0..self.at_hand.len() {
-            let relay = self.at_hand[next];
+        for next in 0..self.relays_at_hand.len() {
+            let relay = self.relays_at_hand[next];
             if filled + SLOTS_PER_RELAY > SLOTS || datagrams >= BATCH {
                 self.flush(Buffer::Arena);
                 (filled, datagrams) = (0, 0);
             }
             let (slots, handled) = self.drain_relay(relay, filled, now);
             if slots == SLOTS_PER_RELAY {
-                self.unfinished.push(relay);
+                self.pending.relays.push(relay);
             }
             filled += slots;
             datagrams += handled;
         }
         self.flush(Buffer::Arena);
-        self.at_hand.clear();
+        self.relays_at_hand.clear();
     }
 
     /// Receives from one relay socket into the slots from `first` on; how many were filled, and with how many datagrams.
@@ -92,7 +68,7 @@ impl Worker {
     }
 
     /// Opens what other workers have posted, up to a bound; whether there may be more.
-    fn open_mail(&mut self) -> bool {
+    pub(super) fn open_mail(&mut self) -> bool {
         let mailboxes = std::sync::Arc::clone(&self.mailboxes);
         let mailbox = &mailboxes[self.mailbox];
         for _ in 0..PARCELS {

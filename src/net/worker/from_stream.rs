@@ -1,10 +1,11 @@
 //! What clients send over connections, and what is written to them.
 
 use std::io;
+use std::time::Instant;
 
-use super::{Buffer, ROUNDS, Worker, now, retry};
-use crate::net::streams::{Accepted, Connection, Received};
-use crate::net::sys::Happened;
+use super::{Buffer, Worker, now};
+use crate::net::streams::{Connection, Received};
+use crate::net::sys::{Happened, Source};
 use crate::turn::{Flow, Now};
 use crate::wire::stream::{Frame, MAX_FRAME, next_frame};
 
@@ -49,59 +50,31 @@ enum Progress {
     Ended,
 }
 
-/// What became of the connections that wait to be accepted.
-pub(in crate::net) enum Accepting {
-    /// There may be more.
-    More,
-    /// There are none.
-    Done,
-    /// The system refuses them: not to be tried again at once.
-    Refused,
-}
-
 impl Worker {
-    /// Accepts connections at a listener, up to a bound.
-    pub(in crate::net) fn accept(&mut self, at: usize) -> Accepting {
-        let now = now().instant;
+    /// Accepts connections at a listener, up to a bound; whether there may be more. An error means that the system refuses.
+    pub(super) fn accept(&mut self, at: usize, now: Instant) -> io::Result<bool> {
         for _ in 0..ACCEPTED {
-            match self.streams.accept(at, now) {
-                Accepted::One => {}
-                Accepted::None => return Accepting::Done,
-                Accepted::Refused(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    return Accepting::Refused;
-                }
+            if !self.streams.accept(at, now)? {
+                return Ok(false);
             }
         }
-        Accepting::More
+        Ok(true)
     }
 
-    /// Handles what has happened to connections, up to a bound; whether there may be more.
-    pub(in crate::net) fn drain_streams(&mut self) -> bool {
-        for _ in 0..ROUNDS {
-            // Those that were not read to their end in the last round, then those that have something new.
-            if let Err(error) = self.streams.ready(&mut self.found_streams) {
-                return retry(&error, "find readable connections");
-            }
-            let now = now();
-            std::mem::swap(&mut self.streams_at_hand, &mut self.unfinished_streams);
-            let more = self.found_streams.is_full();
-            self.streams_at_hand
-                .extend(self.found_streams.connections());
-            for next in 0..self.streams_at_hand.len() {
-                self.handle_connection(self.streams_at_hand[next], now);
-            }
-            self.streams_at_hand.clear();
-            self.write_streams();
-            if self.unfinished_streams.is_empty() && !more {
-                return false;
+    /// Handles what has happened to connections; what they may still hold is handled in the next turn.
+    pub(super) fn drain_connections(&mut self) {
+        let now = now();
+        std::mem::swap(&mut self.happened, &mut self.pending.connections);
+        for next in 0..self.happened.len() {
+            let happened = self.happened[next];
+            if let Source::Connection(place) = happened.source {
+                self.handle_connection(place, happened, now);
             }
         }
-        true
+        self.happened.clear();
     }
 
-    fn handle_connection(&mut self, happened: Happened, now: Now) {
-        let place = happened.key as usize;
+    fn handle_connection(&mut self, place: usize, happened: Happened, now: Now) {
         let handled = self.write_and_read(place, happened, now);
         if let Err(error) = handled {
             self.close_stream(place, &error.to_string(), now);
@@ -119,7 +92,7 @@ impl Worker {
                 Progress::Nothing if happened.ended => return Err(closed_by_client()),
                 Progress::Ended | Progress::Nothing => {}
                 // What has ended is read until it says so.
-                Progress::Emptied | Progress::Filled => self.unfinished_streams.push(Happened {
+                Progress::Emptied | Progress::Filled => self.pending.connections.push(Happened {
                     writable: false,
                     ..happened
                 }),

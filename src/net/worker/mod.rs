@@ -1,5 +1,6 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
+//! `turn.rs` says what it does, turn by turn.
 //! `from_client.rs`, `from_stream.rs` and `from_peer.rs` are the ways in; what they find is queued, for one socket after the
 //! other, and leaves in as few system calls as can be.
 
@@ -7,11 +8,12 @@ mod from_client;
 mod from_peer;
 mod from_stream;
 mod kernel_drops;
+mod turn;
 
 use std::io;
 use std::net::UdpSocket;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,15 +23,15 @@ use super::event_log::EventLog;
 use super::mailbox::{Handovers, Mailbox};
 use super::relay_sockets::RelaySockets;
 use super::streams::{Queued, STREAM_LINK, Streams};
-use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender};
+use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender, Source};
 use super::to_peers::ToPeers;
 use super::udp::UdpListener;
 use crate::auth::UnixTime;
 use crate::turn::{Flow, LinkId, Now, Output, RelayId, Server, ToClient};
 use crate::wire::data_header::MAX_HEADER;
-pub(super) use from_stream::Accepting;
 use from_stream::Scratch;
 use kernel_drops::KernelDrops;
+use turn::Pending;
 
 /// Datagrams received at a time, or runs of them that the kernel has joined.
 const SLOTS: usize = 64;
@@ -37,8 +39,8 @@ const SLOTS: usize = 64;
 const FEWEST_SLOTS: usize = 8;
 /// Datagrams received from one relay socket before the next one has its turn.
 const SLOTS_PER_RELAY: usize = 16;
-/// Relay sockets or connections found ready at a time.
-const READY: usize = 64;
+/// Sockets found ready at a time.
+const READY: usize = 128;
 /// Batches handled for one direction before the other one has its turn.
 const ROUNDS: usize = 4;
 /// Datagrams to handle in one batch: so many slots are offered that there are hardly more.
@@ -48,9 +50,9 @@ const QUEUED: usize = 256;
 /// Parcels of other workers opened before the sockets have their turn.
 const PARCELS: usize = 8;
 /// What a worker is made from.
-pub(super) struct WorkerParts<'a> {
+pub(super) struct WorkerParts {
     pub(super) server: Server,
-    pub(super) udp: &'a [UdpSocket],
+    pub(super) udp: Vec<UdpSocket>,
     pub(super) relays: RelaySockets,
     pub(super) ready_set: ReadySet,
     /// Those of all workers, and which is this one's.
@@ -60,24 +62,22 @@ pub(super) struct WorkerParts<'a> {
     pub(super) backend: Backend,
 }
 
-/// A worker's sockets and relay. Its tasks share it; none holds it while it waits.
+/// A worker's sockets and relay.
 pub(super) struct Worker {
     pub(super) server: Server,
     streams: Streams,
-    found_streams: Found,
-    /// Connections that may hold more than was read: they are not reported again for it.
-    unfinished_streams: Vec<Happened>,
-    /// The same list, while it is worked through.
-    streams_at_hand: Vec<Happened>,
     scratch: Scratch,
     listeners: Vec<UdpListener>,
     relays: RelaySockets,
     ready_set: ReadySet,
     found: Found,
-    /// Relay sockets that may hold more than was received: they are not reported again for it.
-    unfinished: Vec<RelayId>,
-    /// The same list, while it is worked through.
-    at_hand: Vec<RelayId>,
+    pending: Pending,
+    /// Relay sockets that are being worked through.
+    relays_at_hand: Vec<RelayId>,
+    /// Connections that are being worked through.
+    happened: Vec<Happened>,
+    /// When deadlines were last looked at.
+    last_timeout: Instant,
     arena: Arena,
     /// Slots offered at a time.
     slots: usize,
@@ -85,8 +85,6 @@ pub(super) struct Worker {
     handovers: Handovers,
     mailboxes: Arc<[Mailbox]>,
     mailbox: usize,
-    /// Whether there may be more in the mailbox than was opened.
-    mail: bool,
     sender: Sender,
     /// Datagrams that the kernel did not take.
     not_sent: u64,
@@ -95,54 +93,41 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(parts: WorkerParts<'_>) -> io::Result<Self> {
+    pub(super) fn new(parts: WorkerParts) -> io::Result<Self> {
         let listeners = parts
             .udp
-            .iter()
+            .into_iter()
             .enumerate()
-            .map(|(n, socket)| UdpListener::new(socket.try_clone()?, LinkId(n as u32)))
-            .collect::<io::Result<_>>()?;
+            .map(|(n, socket)| UdpListener::new(socket, LinkId(n as u32)))
+            .collect::<io::Result<Vec<_>>>()?;
+        let members = parts.ready_set.members()?;
+        for (at, listener) in listeners.iter().enumerate() {
+            members.add(listener.socket.as_fd(), Source::Listener(at))?;
+        }
         let (mailboxes, mailbox) = parts.mailboxes;
         Ok(Self {
             server: parts.server,
             streams: parts.streams,
-            found_streams: Found::new(READY),
-            unfinished_streams: Vec::new(),
-            streams_at_hand: Vec::new(),
             scratch: Scratch::default(),
             listeners,
             relays: parts.relays,
             ready_set: parts.ready_set,
             found: Found::new(READY),
-            unfinished: Vec::new(),
-            at_hand: Vec::new(),
+            pending: Pending::default(),
+            relays_at_hand: Vec::new(),
+            happened: Vec::new(),
+            last_timeout: now().instant,
             arena: Arena::new(SLOTS, parts.backend),
             slots: SLOTS,
             to_peers: ToPeers::default(),
             handovers: Handovers::new(Arc::clone(&mailboxes)),
             mailboxes,
             mailbox,
-            mail: false,
             sender: Sender::new(parts.backend),
             not_sent: 0,
             kernel_drops: KernelDrops::new(now().instant),
             log: parts.log,
         })
-    }
-
-    /// A descriptor that can be read while any relay socket can, or another worker has posted something.
-    pub(super) fn relay_set(&self) -> io::Result<OwnedFd> {
-        self.ready_set.descriptor()
-    }
-
-    /// A descriptor that can be read while anything has happened to a connection.
-    pub(super) fn stream_set(&self) -> io::Result<OwnedFd> {
-        self.streams.ready_set.descriptor()
-    }
-
-    /// A descriptor for each listener of connections, that can be read while somebody waits there.
-    pub(super) fn stream_listeners(&self) -> io::Result<Vec<OwnedFd>> {
-        self.streams.listeners()
     }
 
     /// Offers fewer slots where each brings many datagrams, so that a batch stays a bounded piece of work.
@@ -250,14 +235,10 @@ impl Worker {
         }
     }
 
-    /// When there is something to do although nothing arrives.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let (relay, streams) = (self.server.poll_timeout(), self.streams.next_check());
-        relay.into_iter().chain(streams).min()
-    }
-
-    pub(super) fn handle_timeout(&mut self) {
+    /// Does what is due.
+    fn handle_timeout(&mut self) {
         let now = now();
+        self.last_timeout = now.instant;
         self.server.handle_timeout(now);
         self.do_outputs(now);
         self.close_overdue_streams(now);

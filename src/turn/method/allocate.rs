@@ -128,6 +128,7 @@ impl Server {
                 let reject = match error {
                     OpenError::NoPort => Reject::NoPort,
                     OpenError::NoReservation => Reject::NoReservation,
+                    OpenError::Exhausted => Reject::Exhausted,
                     OpenError::System => Reject::System,
                 };
                 let owner = &pending.owner;

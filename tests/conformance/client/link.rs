@@ -73,6 +73,15 @@ impl Link {
         }
     }
 
+    /// Another handle to the socket of datagrams.
+    #[allow(dead_code, reason = "for tests/scale")]
+    pub fn socket(&self) -> UdpSocket {
+        match self {
+            Self::Udp(udp) => udp.socket.try_clone().expect("a second handle"),
+            Self::Stream(_) => panic!("a stream has none"),
+        }
+    }
+
     pub fn is_stream(&self) -> bool {
         matches!(self, Self::Stream(_))
     }

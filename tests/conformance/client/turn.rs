@@ -52,6 +52,12 @@ impl Client {
         self.link.local()
     }
 
+    /// Another handle to this client's socket: for data sent beside what the test does with the client.
+    #[allow(dead_code, reason = "for tests/scale")]
+    pub fn socket(&self) -> std::net::UdpSocket {
+        self.link.socket()
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
         self.link.send(bytes);

@@ -15,7 +15,7 @@ pub struct Shell {
     reserved: HashMap<ReservationToken, SocketAddr>,
     opened: u16,
     /// Makes the next relay socket fail.
-    pub broken: bool,
+    pub fails_with: Option<OpenError>,
 }
 
 impl Shell {
@@ -25,14 +25,14 @@ impl Shell {
             open: HashMap::new(),
             reserved: HashMap::new(),
             opened: 0,
-            broken: false,
+            fails_with: None,
         }
     }
 
     pub fn open(&mut self, wish: &OpenRelay) -> Result<OpenedRelay, OpenError> {
         assert!(!self.open.contains_key(&wish.relay), "{wish:?} is open");
-        if std::mem::take(&mut self.broken) {
-            return Err(OpenError::System);
+        if let Some(error) = self.fails_with.take() {
+            return Err(error);
         }
         let bound = match wish.want {
             Want::Any => self.claim(wish, Parity::Any)?,
@@ -40,6 +40,7 @@ impl Shell {
             Want::EvenAndReserve(token) => {
                 let lower = self.claim(wish, Parity::EvenPair)?;
                 let higher = SocketAddr::new(lower.ip(), lower.port() + 1);
+                self.relayed.set_reserved(higher);
                 let before = self.reserved.insert(token, higher);
                 assert_eq!(before, None, "a token is random");
                 lower

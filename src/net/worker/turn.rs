@@ -1,0 +1,144 @@
+//! What a worker does: it waits until something happens, and handles a bounded piece of it in each direction.
+//!
+//! No direction can keep the others waiting: whatever is left over is gone on with in the next turn, after a look at what
+//! else has happened.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use crate::net::sys::{Happened, Source};
+use crate::turn::RelayId;
+
+/// The longest wait: sockets are asked for drops, and connections for timeouts, once a second.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Pause after the system refused a connection, say for want of descriptors: its client goes on waiting.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What has happened and was not handled to its end: it is not reported again.
+#[derive(Default)]
+pub(super) struct Pending {
+    /// UDP listeners that may hold more.
+    pub(super) listeners: Vec<usize>,
+    /// Listeners at which connections may wait.
+    pub(super) acceptors: Vec<usize>,
+    /// Relay sockets that may hold more.
+    pub(super) relays: Vec<RelayId>,
+    /// Connections that may hold more.
+    pub(super) connections: Vec<Happened>,
+    /// Whether other workers may have posted more.
+    pub(super) mail: bool,
+    /// Whether there may be more to find.
+    found_more: bool,
+    /// Until when no connection is accepted.
+    accepts_again: Option<Instant>,
+}
+
+impl Worker {
+    /// Waits until there is something to do, and does some of it.
+    pub(in crate::net) fn take_turn(&mut self) -> io::Result<()> {
+        let until = self.next_deadline();
+        let timeout = if self.pending.is_urgent() {
+            Duration::ZERO
+        } else {
+            until.saturating_duration_since(Instant::now())
+        };
+        match self.ready_set.wait(&mut self.found, timeout) {
+            Ok(()) => self.sort_found(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        self.handle_pending();
+        if until <= Instant::now() {
+            self.handle_timeout();
+        }
+        Ok(())
+    }
+
+    fn sort_found(&mut self) {
+        let pending = &mut self.pending;
+        for happened in self.found.all() {
+            match happened.source {
+                Source::Listener(at) => add(&mut pending.listeners, at),
+                Source::Acceptor(at) => add(&mut pending.acceptors, at),
+                Source::Relay(relay) => pending.relays.push(RelayId(relay)),
+                Source::Connection(_) => pending.connections.push(happened),
+                Source::Bell => {
+                    self.mailboxes[self.mailbox].answer();
+                    pending.mail = true;
+                }
+            }
+        }
+        pending.found_more = self.found.is_full();
+        self.found.clear();
+    }
+
+    fn handle_pending(&mut self) {
+        let mut listeners = std::mem::take(&mut self.pending.listeners);
+        listeners.retain(|at| self.drain_listener(*at));
+        self.pending.listeners = listeners;
+        if !self.pending.relays.is_empty() {
+            self.drain_relays();
+        }
+        if self.pending.mail {
+            self.pending.mail = self.open_mail();
+        }
+        if !self.pending.connections.is_empty() {
+            self.drain_connections();
+        }
+        self.write_streams();
+        if !self.pending.acceptors.is_empty() {
+            self.accept_connections();
+        }
+    }
+
+    fn accept_connections(&mut self) {
+        let now = Instant::now();
+        if self.pending.accepts_again.is_some_and(|again| now < again) {
+            return;
+        }
+        self.pending.accepts_again = None;
+        let mut acceptors = std::mem::take(&mut self.pending.acceptors);
+        acceptors.retain(|at| match self.accept(*at, now) {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                self.pending.accepts_again = Some(now + ACCEPT_PAUSE);
+                true
+            }
+        });
+        self.pending.acceptors = acceptors;
+    }
+
+    /// When there is something to do although nothing happens.
+    fn next_deadline(&self) -> Instant {
+        let longest = self.last_timeout + LONGEST_WAIT;
+        [
+            self.server.poll_timeout(),
+            self.streams.next_check(),
+            self.pending.accepts_again,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(longest, Instant::min)
+    }
+}
+
+impl Pending {
+    /// Whether there is anything that does not have to wait.
+    fn is_urgent(&self) -> bool {
+        self.found_more
+            || self.mail
+            || !self.listeners.is_empty()
+            || !self.relays.is_empty()
+            || !self.connections.is_empty()
+            || !self.acceptors.is_empty() && self.accepts_again.is_none()
+    }
+}
+
+/// Adds one that is not there yet, of few.
+fn add(list: &mut Vec<usize>, one: usize) {
+    if !list.contains(&one) {
+        list.push(one);
+    }
+}
