@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::rounds::{Rounds, cells};
 use super::rows::{Section, sections};
-use super::server::{Binaries, Server, Servers};
+use super::server::{Binaries, Cores, Server, Servers};
 use super::{document, floor, machine, namespace, process, table};
 
 /// Compares this server with Debian's coturn, on this machine and in a network namespace of its own
@@ -102,9 +102,10 @@ fn run(options: &Options) -> Result<ExitCode, CannotRun> {
         .iter()
         .any(|cell| cell.servers.contains(&Server::Coturn));
     let binaries = Binaries::find(options.uturn.as_deref(), needs_coturn)?;
+    let cores = Cores::find()?;
     namespace::enter()?;
     process::end_children_on_signal();
-    let mut servers = Servers::new(binaries)?;
+    let mut servers = Servers::new(binaries, cores)?;
     let mut rounds = Rounds::new(wanted, options.seconds);
     for round in 1..=options.rounds {
         rounds.run(round, options.rounds, &mut servers)?;

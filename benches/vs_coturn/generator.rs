@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cell::Cell;
 use super::command::CannotRun;
 use super::process::Process;
-use super::server::{GENERATOR_CORE, Server, Servers, USER};
+use super::server::{Server, Servers, USER};
 
 /// Runs the generator against a server that is ready; the error says why there is no result.
 pub fn run(
@@ -34,7 +34,7 @@ pub fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let process = Process::start(&mut command, &[GENERATOR_CORE])
+    let process = Process::start(&mut command, &[servers.generator_core()])
         .map_err(|error| format!("cannot start `uturn load`: {error}"))?;
     let result = match process.output(LIMIT + 40 * duration) {
         None => Err("it was stopped, or took too long".to_owned()),

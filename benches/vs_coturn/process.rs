@@ -97,6 +97,18 @@ fn pin(cores: &[usize]) -> io::Result<()> {
     }
 }
 
+/// The cores that this program may use.
+pub fn cores() -> Vec<usize> {
+    // SAFETY: a cpu_set_t is an array of bits, of which zeroes are an empty one; the call writes no more bytes than it is
+    // told; CPU_ISSET checks its bounds.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set);
+        let all = 0..libc::CPU_SETSIZE as usize;
+        all.filter(|core| libc::CPU_ISSET(*core, &set)).collect()
+    }
+}
+
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a signal has asked for the end.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use uturn::load::Transport;
 
 use super::command::CannotRun;
-use super::process::Process;
+use super::process::{self, Process};
 
 /// Who is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,10 +30,6 @@ pub enum Server {
     TwoWorkers,
 }
 
-/// The core of a server with one thread.
-const SERVER_CORE: usize = 0;
-/// The core of the generator.
-pub const GENERATOR_CORE: usize = 1;
 /// The only user.
 pub const USER: &str = "bench";
 /// Its password: nothing but this program can reach the servers.
@@ -63,10 +59,10 @@ impl Server {
         }
     }
 
-    fn cores(self) -> &'static [usize] {
+    fn cores(self, cores: Cores) -> Vec<usize> {
         match self {
-            Self::Uturn | Self::Coturn | Self::Floor => &[SERVER_CORE],
-            Self::OneWorker | Self::TwoWorkers => &[SERVER_CORE, GENERATOR_CORE],
+            Self::Uturn | Self::Coturn | Self::Floor => vec![cores.server],
+            Self::OneWorker | Self::TwoWorkers => vec![cores.server, cores.generator],
         }
     }
 
@@ -84,6 +80,27 @@ impl fmt::Display for Server {
             Self::OneWorker => "uturn, one worker",
             Self::TwoWorkers => "uturn, two workers",
         })
+    }
+}
+
+/// Who runs where.
+#[derive(Clone, Copy)]
+pub struct Cores {
+    /// The core of a server with one thread.
+    pub server: usize,
+    /// The core of the generator.
+    pub generator: usize,
+}
+
+impl Cores {
+    /// The first two.
+    pub fn find() -> Result<Self, CannotRun> {
+        match process::cores()[..] {
+            [server, generator, ..] => Ok(Self { server, generator }),
+            _ => Err(CannotRun(
+                "it needs two cores: one for the server and one for the load".to_owned(),
+            )),
+        }
     }
 }
 
@@ -128,17 +145,19 @@ impl Binaries {
 /// The servers that run, and what they need.
 pub struct Servers {
     binaries: Binaries,
+    cores: Cores,
     folder: Folder,
     running: BTreeMap<Server, Process>,
 }
 
 impl Servers {
     /// Writes what servers read; none is started yet.
-    pub fn new(binaries: Binaries) -> Result<Self, CannotRun> {
+    pub fn new(binaries: Binaries, cores: Cores) -> Result<Self, CannotRun> {
         let folder = Folder::new()
             .map_err(|error| CannotRun(format!("cannot write files for the servers: {error}")))?;
         Ok(Self {
             binaries,
+            cores,
             folder,
             running: BTreeMap::new(),
         })
@@ -168,6 +187,11 @@ impl Servers {
         self.running.remove(&server);
     }
 
+    /// The core of the generator.
+    pub fn generator_core(&self) -> usize {
+        self.cores.generator
+    }
+
     /// A file that holds the password.
     pub fn password_file(&self) -> PathBuf {
         self.folder.path("password")
@@ -183,7 +207,8 @@ impl Servers {
             .stdin(Stdio::null())
             .stderr(output.try_clone().map_err(failed)?)
             .stdout(output);
-        let mut process = Process::start(&mut command, server.cores()).map_err(failed)?;
+        let mut process =
+            Process::start(&mut command, &server.cores(self.cores)).map_err(failed)?;
         let end = Instant::now() + START;
         while !is_ready(server) {
             if process.ended().is_some() || Instant::now() > end {
