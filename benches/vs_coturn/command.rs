@@ -40,8 +40,8 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     uturn: Option<PathBuf>,
 
-    /// Put the table into PERFORMANCE.md
-    #[arg(long)]
+    /// Put the table into PERFORMANCE.md: all of it, or none
+    #[arg(long, conflicts_with = "only")]
     write: bool,
 
     /// Write rows and runs as JSON
@@ -108,7 +108,7 @@ fn run(options: &Options) -> Result<ExitCode, CannotRun> {
     let mut servers = Servers::new(binaries, cores)?;
     let mut rounds = Rounds::new(wanted, options.seconds);
     for round in 1..=options.rounds {
-        rounds.run(round, options.rounds, &mut servers)?;
+        rounds.run(round, options.rounds, &mut servers);
         if process::is_stopped() {
             break;
         }

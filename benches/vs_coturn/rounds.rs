@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::cell::{Cell, Rate, Way};
-use super::command::CannotRun;
 use super::figures::Figure;
 use super::generator;
 use super::process;
@@ -61,7 +60,7 @@ impl Rounds {
     }
 
     /// Runs everything once. A run that fails is kept for the end, the others still take place.
-    pub fn run(&mut self, round: u32, rounds: u32, servers: &mut Servers) -> Result<(), CannotRun> {
+    pub fn run(&mut self, round: u32, rounds: u32, servers: &mut Servers) {
         let all: usize = self.wanted.iter().map(|wanted| wanted.servers.len()).sum();
         let mut at = 0;
         for Wanted {
@@ -72,7 +71,7 @@ impl Rounds {
         {
             for &server in loaded {
                 if process::is_stopped() {
-                    return Ok(());
+                    return;
                 }
                 at += 1;
                 let what = format!("round {round}/{rounds}, run {at}/{all}: {name}, {server}");
@@ -94,7 +93,6 @@ impl Rounds {
                 }
             }
         }
-        Ok(())
     }
 
     /// What they have shown.
