@@ -8,6 +8,9 @@ mod document;
 #[path = "../benches/vs_coturn/figures.rs"]
 #[allow(dead_code, reason = "shared with the benchmark")]
 mod figures;
+#[path = "../benches/vs_coturn/others.rs"]
+#[allow(dead_code, reason = "shared with the benchmark")]
+mod others;
 
 use figures::{Bar, Figure, Ratio, Spread};
 
@@ -71,4 +74,12 @@ fn performance_md_has_a_place_for_it() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/PERFORMANCE.md");
     let text = std::fs::read_to_string(path).unwrap();
     assert!(document::replaced(&text, "new").is_some());
+}
+
+#[test]
+fn the_files_of_linux_are_read() {
+    let machine = "cpu  1 2 3 1000 1000 4 5 99 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n";
+    assert_eq!(others::machine_of(machine), Some(15));
+    let process = "7 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 150 25 30 2 20";
+    assert_eq!(others::times(process), Some([150, 25, 30, 2]));
 }

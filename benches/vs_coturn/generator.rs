@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cell::Cell;
+use super::cell::{Cell, Rate};
 use super::command::CannotRun;
+use super::others::Reading;
 use super::process::Process;
 use super::server::{Server, Servers, USER};
 
@@ -34,15 +35,22 @@ pub fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let before = Reading::take(pid);
     let process = Process::start(&mut command, &[servers.generator_core()])
         .map_err(|error| format!("cannot start `uturn load`: {error}"))?;
-    let result = match process.output(LIMIT + 40 * duration) {
+    let mut result = match process.output(LIMIT + 40 * duration) {
         None => Err("it was stopped, or took too long".to_owned()),
         Some(output) if !output.status.success() => {
             Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
         }
         Some(output) => result(&output.stdout),
     };
+    if cell.rate == Rate::Search
+        && let Ok(run) = &mut result
+        && let Some(others) = before.and_then(|before| before.others_since(pid))
+    {
+        run["other_cpu_percent"] = others.into();
+    }
     // What has failed may have left allocations behind.
     if result.is_err() || cell.wants_fresh_server() {
         servers.end(server);
