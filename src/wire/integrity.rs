@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
+use stun::attributes::ATTR_MESSAGE_INTEGRITY;
 
 use super::message::{HEADER_LEN, INTEGRITY_LEN, Message};
 
@@ -19,6 +20,17 @@ pub fn verify(message: &Message<'_>, key: &[u8]) -> bool {
     mac.update(&length.to_be_bytes());
     mac.update(&bytes[4..offset]);
     mac.verify_slice(&bytes[offset + 4..end]).is_ok()
+}
+
+/// Ends a message with a MESSAGE-INTEGRITY made with `key`.
+pub(super) fn add(message: &mut stun::message::Message, key: &[u8]) {
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes any key length");
+    // The length in the header counts MESSAGE-INTEGRITY already.
+    let length = (message.raw.len() - HEADER_LEN + 4 + INTEGRITY_LEN) as u16;
+    mac.update(&message.raw[..2]);
+    mac.update(&length.to_be_bytes());
+    mac.update(&message.raw[4..]);
+    message.add(ATTR_MESSAGE_INTEGRITY, &mac.finalize().into_bytes());
 }
 
 #[cfg(test)]
@@ -52,6 +64,21 @@ mod tests {
             assert!(verify(&message, b"0123456789abcdef"));
             assert!(!verify(&message, b"0123456789abcdeg"));
         }
+    }
+
+    #[test]
+    fn it_signs_as_the_stun_crate_does() {
+        let mut message = StunMessage::new();
+        message.set_type(BINDING_REQUEST);
+        message.new_transaction_id().unwrap();
+        message.write_header();
+        message.add(ATTR_USERNAME, b"alice");
+        let mut theirs = message.clone();
+        MessageIntegrity(b"key".to_vec())
+            .add_to(&mut theirs)
+            .unwrap();
+        add(&mut message, b"key");
+        assert_eq!(message.raw, theirs.raw);
     }
 
     #[test]

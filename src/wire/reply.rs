@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, AttrType};
 use stun::error_code::{ErrorCode, ErrorCodeAttribute};
-use stun::fingerprint::FINGERPRINT;
-use stun::integrity::MessageIntegrity;
 use stun::message::{
     CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
     METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH, METHOD_SEND,
@@ -15,7 +13,7 @@ use stun::uattrs::UnknownAttributes;
 use stun::xoraddr::XorMappedAddress;
 
 pub use super::small_reply::SmallReply;
-use super::{Message, Method};
+use super::{Message, Method, fingerprint, integrity};
 
 /// A response under construction. Attributes appear in the order in which they are added.
 pub struct Reply {
@@ -91,19 +89,17 @@ impl Reply {
     }
 
     /// Ends the response with MESSAGE-INTEGRITY.
-    pub fn sign(self, key: &[u8]) -> Vec<u8> {
-        self.with(&MessageIntegrity(key.to_vec())).finish()
+    pub fn sign(mut self, key: &[u8]) -> Vec<u8> {
+        integrity::add(&mut self.message, key);
+        self.finish()
     }
 
     /// Ends the response, with a FINGERPRINT if the request had one.
-    pub fn finish(self) -> Vec<u8> {
-        let fingerprint = self.fingerprint;
-        let ended = if fingerprint {
-            self.with(&FINGERPRINT)
-        } else {
-            self
-        };
-        ended.message.raw
+    pub fn finish(mut self) -> Vec<u8> {
+        if self.fingerprint {
+            fingerprint::add(&mut self.message);
+        }
+        self.message.raw
     }
 }
 
@@ -122,6 +118,9 @@ fn method(method: Method) -> stun::message::Method {
 #[cfg(test)]
 mod tests {
     use stun::error_code::CODE_UNAUTHORIZED;
+
+    use stun::fingerprint::FINGERPRINT;
+    use stun::message::Setter;
 
     use super::*;
     use crate::wire::integrity;

@@ -229,17 +229,12 @@ fn process(
 
 fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, records: &mut Vec<u8>) {
     let start = records.len();
-    let mut room = 4096;
-    loop {
-        records.resize(start + room, 0);
-        match data.encode(&mut records[start..]) {
-            Ok(written) => return records.truncate(start + written),
-            Err(EncodeError::InsufficientSize(error)) if error.required_size > room => {
-                room = error.required_size;
-            }
-            Err(EncodeError::InsufficientSize(_) | EncodeError::AlreadyEncoded) => {
-                return records.truncate(start);
-            }
+    // How long it is, it says when there is no room for it.
+    while let Err(EncodeError::InsufficientSize(error)) = data.encode(&mut records[start..]) {
+        let room = start + error.required_size;
+        if room <= records.len() {
+            return records.truncate(start);
         }
+        records.resize(room, 0);
     }
 }
