@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::net::SocketAddrV4;
+use std::ops::Range;
 use std::ptr;
 
 use uturn::wire::{ChannelNumber, channel_data};
@@ -15,57 +16,73 @@ const HEADER: usize = channel_data::HEADER_LEN;
 /// Slots, and what the kernel has to know of them. Nothing of it moves while it is used.
 pub(super) struct Batch {
     bytes: Box<[u8]>,
-    sources: Box<[libc::sockaddr_in]>,
+    /// Who sent what was received, or who is sent it.
+    addresses: Box<[libc::sockaddr_in]>,
     lengths: Box<[usize]>,
     pieces: Box<[libc::iovec]>,
     messages: Box<[libc::mmsghdr]>,
-    /// So many slots do not name their room any more, from the first one on.
-    used: usize,
+    /// So many slots hold what was received, from the first one on.
+    filled: usize,
 }
 
 impl Batch {
     pub(super) fn new(slots: usize) -> Self {
         // SAFETY: all of these are plain data of C, for which zeroes are valid: no address, no buffer, no length.
-        let (source, piece, message) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
+        let (address, piece, message) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         Self {
             bytes: vec![0; slots * SLOT].into(),
-            sources: vec![source; slots].into(),
+            addresses: vec![address; slots].into(),
             lengths: vec![0; slots].into(),
             pieces: vec![piece; slots].into(),
             messages: vec![message; slots].into(),
-            used: slots,
+            filled: 0,
         }
     }
 
-    /// Receives what has arrived; returns how many slots were filled, from the first one on.
-    pub(super) fn receive(&mut self, fd: Descriptor) -> usize {
-        let slots = self.messages.len();
-        for slot in 0..self.used {
+    /// Forgets what was received.
+    pub(super) fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// Whether there is room for so many more.
+    pub(super) fn has_room(&self, slots: usize) -> bool {
+        self.filled + slots <= self.messages.len()
+    }
+
+    /// Receives what has arrived, up to so many behind what is there; returns the slots that were filled.
+    pub(super) fn receive(&mut self, fd: Descriptor, most: usize) -> Range<usize> {
+        let start = self.filled;
+        let end = self.messages.len().min(start + most);
+        for slot in start..end {
             let room = &mut self.bytes[slot * SLOT..(slot + 1) * SLOT][HEADER..];
             self.pieces[slot] = piece(room);
-            let header = &mut self.messages[slot].msg_hdr;
-            header.msg_iov = &mut self.pieces[slot];
-            header.msg_iovlen = 1;
-            header.msg_name = ptr::from_mut(&mut self.sources[slot]).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
+            self.name(slot);
         }
         // SAFETY: each header names one piece, which is a slot's room behind its header, and one address; all of them
         // belong to `self`, which is borrowed until the kernel has written.
         let filled = unsafe {
             libc::recvmmsg(
                 fd,
-                self.messages.as_mut_ptr(),
-                slots as u32,
+                self.messages[start..end].as_mut_ptr(),
+                (end - start) as u32,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
         };
-        let filled = usize::try_from(filled).unwrap_or(0);
-        self.used = filled;
-        for slot in 0..filled {
+        self.filled += usize::try_from(filled).unwrap_or(0);
+        for slot in start..self.filled {
             self.lengths[slot] = self.messages[slot].msg_len as usize;
         }
-        filled
+        start..self.filled
+    }
+
+    /// Has a slot's message name the slot's piece and address.
+    fn name(&mut self, slot: usize) {
+        let header = &mut self.messages[slot].msg_hdr;
+        header.msg_iov = &mut self.pieces[slot];
+        header.msg_iovlen = 1;
+        header.msg_name = ptr::from_mut(&mut self.addresses[slot]).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
     }
 
     /// What lies in a slot.
@@ -76,46 +93,48 @@ impl Batch {
 
     /// Who sent it.
     pub(super) fn source(&self, slot: usize) -> SocketAddrV4 {
-        let source = &self.sources[slot];
+        let source = &self.addresses[slot];
         let ip = u32::from_be(source.sin_addr.s_addr);
         SocketAddrV4::new(ip.into(), u16::from_be(source.sin_port))
     }
 
-    /// Sends the slots that were filled, each as ChannelData, to one client.
-    pub(super) fn send_datagrams(
-        &mut self,
-        fd: Descriptor,
-        filled: usize,
-        number: ChannelNumber,
-        to: SocketAddrV4,
-    ) {
-        let mut to = sockaddr(to);
-        self.frame(filled, number, false);
-        for slot in 0..filled {
-            let header = &mut self.messages[slot].msg_hdr;
-            header.msg_iov = &mut self.pieces[slot];
-            header.msg_name = ptr::from_mut(&mut to).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
-        }
-        let mut sent = 0;
-        while sent < filled {
-            // SAFETY: as in `receive`; the address lives until the end of this function. The kernel only reads.
-            let more = unsafe {
-                let rest = self.messages[sent..].as_mut_ptr();
-                libc::sendmmsg(fd, rest, (filled - sent) as u32, 0)
-            };
-            match usize::try_from(more) {
-                Ok(more) if more > 0 => sent += more,
-                // As a datagram that the kernel does not take is lost anyway.
-                _ => return,
-            }
+    /// Makes slots ChannelData for one client.
+    pub(super) fn address(&mut self, slots: Range<usize>, number: ChannelNumber, to: SocketAddrV4) {
+        self.frame(slots.clone(), number, false);
+        for slot in slots {
+            self.addresses[slot] = sockaddr(to);
+            self.name(slot);
         }
     }
 
-    /// Sends the slots that were filled, each as ChannelData with its padding, into one stream.
-    pub(super) fn send_stream(&mut self, fd: Descriptor, filled: usize, number: ChannelNumber) {
-        self.frame(filled, number, true);
-        let mut pieces = &mut self.pieces[..filled];
+    /// Sends all slots, each to whom it is addressed.
+    pub(super) fn send_datagrams(&mut self, fd: Descriptor) {
+        let mut sent = 0;
+        while sent < self.filled {
+            // SAFETY: as in `receive`; the kernel only reads.
+            let more = unsafe {
+                let rest = self.messages[sent..].as_mut_ptr();
+                libc::sendmmsg(fd, rest, (self.filled - sent) as u32, 0)
+            };
+            match usize::try_from(more) {
+                Ok(more) if more > 0 => sent += more,
+                // A datagram that the kernel does not take is lost.
+                _ => sent += 1,
+            }
+        }
+        self.clear();
+    }
+
+    /// Sends slots into one stream, each as ChannelData with its padding, and forgets all.
+    pub(super) fn send_stream(
+        &mut self,
+        fd: Descriptor,
+        slots: Range<usize>,
+        number: ChannelNumber,
+    ) {
+        self.frame(slots.clone(), number, true);
+        self.filled = 0;
+        let mut pieces = &mut self.pieces[slots];
         while !pieces.is_empty() {
             // SAFETY: each piece is a part of a slot, which lives as long as `self` is borrowed. The kernel only reads.
             let written = unsafe { libc::writev(fd, pieces.as_ptr(), pieces.len() as i32) };
@@ -139,8 +158,8 @@ impl Batch {
     }
 
     /// Writes headers before what was received.
-    fn frame(&mut self, filled: usize, number: ChannelNumber, padded: bool) {
-        for slot in 0..filled {
+    fn frame(&mut self, slots: Range<usize>, number: ChannelNumber, padded: bool) {
+        for slot in slots {
             let len = self.lengths[slot];
             let padding = if padded {
                 channel_data::padding(len)

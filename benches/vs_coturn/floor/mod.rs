@@ -25,7 +25,7 @@ use ready::{Ready, Source};
 use set_up::{Asked, Challenger};
 use stream::Connections;
 
-/// Datagrams received at once from all clients, and from the peers of one.
+/// Datagrams received at once from all clients, and from the peers of one; so many wait for being sent together, too.
 const FROM_CLIENTS: usize = 64;
 const FROM_PEERS: usize = 16;
 /// Batches of one socket before the others have their turn.
@@ -80,7 +80,7 @@ pub fn run(port: u16) -> io::Result<Infallible> {
         connections: Connections::default(),
         challenger: Challenger::default(),
         from_clients: Batch::new(FROM_CLIENTS),
-        from_peers: Batch::new(FROM_PEERS),
+        from_peers: Batch::new(FROM_CLIENTS),
     };
     let mut found = Vec::new();
     loop {
@@ -93,14 +93,19 @@ pub fn run(port: u16) -> io::Result<Infallible> {
                 Source::Peers(key) => floor.serve_peers(key),
             }
         }
+        floor.send_to_clients();
     }
 }
 
 impl Floor {
     fn serve_clients(&mut self) {
         for _ in 0..BATCHES {
-            let filled = self.from_clients.receive(self.listener.as_raw_fd());
-            for slot in 0..filled {
+            self.from_clients.clear();
+            let slots = self
+                .from_clients
+                .receive(self.listener.as_raw_fd(), FROM_CLIENTS);
+            let filled = slots.len();
+            for slot in slots {
                 let source = self.from_clients.source(slot);
                 let packet = self.from_clients.payload(slot);
                 let client = self.by_address.get(&source);
@@ -170,22 +175,27 @@ impl Floor {
             return;
         };
         for _ in 0..BATCHES {
-            let filled = self.from_peers.receive(relay);
+            if matches!(back, Back::Stream(_)) || !self.from_peers.has_room(FROM_PEERS) {
+                self.send_to_clients();
+            }
+            let slots = self.from_peers.receive(relay, FROM_PEERS);
+            let filled = slots.len();
             match back {
-                Back::Datagrams(to) => {
-                    self.from_peers
-                        .send_datagrams(self.listener.as_raw_fd(), filled, number, to);
-                }
-                Back::Stream(connection) => {
-                    if let Some(fd) = self.connections.descriptor(connection) {
-                        self.from_peers.send_stream(fd, filled, number);
-                    }
-                }
+                Back::Datagrams(to) => self.from_peers.address(slots, number, to),
+                Back::Stream(connection) => match self.connections.descriptor(connection) {
+                    Some(fd) => self.from_peers.send_stream(fd, slots, number),
+                    None => self.from_peers.clear(),
+                },
             }
             if filled < FROM_PEERS {
                 break;
             }
         }
+    }
+
+    /// Sends what waits for clients over UDP: of many sockets, in one call.
+    fn send_to_clients(&mut self) {
+        self.from_peers.send_datagrams(self.listener.as_raw_fd());
     }
 
     /// Does what a client asks for, and returns the answer.
