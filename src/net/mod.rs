@@ -1,7 +1,7 @@
 //! The I/O shell around the relay: workers, UDP, TCP, TLS, relay sockets.
 //!
 //! Knows nothing of TURN but what [`crate::turn::Server`] tells it to do. [`start`] opens everything; each worker
-//! (`worker.rs`) is a thread with sockets, a relay and a tokio runtime of its own, and shares nothing with the others
+//! (`worker/`) is a thread with sockets, a relay and an event loop of its own, and shares nothing with the others
 //! while it relays.
 
 mod connections;

@@ -23,7 +23,7 @@ pub(crate) struct Members(Registry);
 pub(crate) struct Bell(Waker);
 
 /// What something happened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// A UDP listener.
     Listener(usize),

@@ -56,20 +56,14 @@ impl Worker {
     }
 
     fn sort_found(&mut self) {
-        let pending = &mut self.pending;
         for happened in self.found.all() {
-            match happened.source {
-                Source::Listener(at) => add(&mut pending.listeners, at),
-                Source::Acceptor(at) => add(&mut pending.acceptors, at),
-                Source::Relay(relay) => pending.relays.push(RelayId(relay)),
-                Source::Connection(_) => pending.connections.push(happened),
-                Source::Bell => {
-                    self.mailboxes[self.mailbox].answer();
-                    pending.mail = true;
-                }
+            if happened.source == Source::Bell {
+                self.mailboxes[self.mailbox].answer();
             }
+            self.pending.add(happened);
         }
-        pending.found_more = self.found.is_full();
+        self.pending.merge();
+        self.pending.found_more = self.found.is_full();
         self.found.clear();
     }
 
@@ -125,6 +119,38 @@ impl Worker {
 }
 
 impl Pending {
+    fn add(&mut self, happened: Happened) {
+        match happened.source {
+            Source::Listener(at) => self.listeners.push(at),
+            Source::Acceptor(at) => self.acceptors.push(at),
+            Source::Relay(relay) => self.relays.push(RelayId(relay)),
+            Source::Connection(_) => self.connections.push(happened),
+            Source::Bell => self.mail = true,
+        }
+    }
+
+    /// Has each source once, however much has happened to it since it was left unfinished: else one that is flooded would
+    /// be worked on more and more often in each turn.
+    fn merge(&mut self) {
+        for list in [&mut self.listeners, &mut self.acceptors] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        self.relays.sort_unstable_by_key(|relay| relay.0);
+        self.relays.dedup();
+        self.connections
+            .sort_unstable_by_key(|happened| happened.source);
+        self.connections.dedup_by(|later, first| {
+            let same = later.source == first.source;
+            if same {
+                first.readable |= later.readable;
+                first.writable |= later.writable;
+                first.ended |= later.ended;
+            }
+            same
+        });
+    }
+
     /// Whether there is anything that does not have to wait.
     fn is_urgent(&self) -> bool {
         self.found_more
@@ -136,9 +162,58 @@ impl Pending {
     }
 }
 
-/// Adds one that is not there yet, of few.
-fn add(list: &mut Vec<usize>, one: usize) {
-    if !list.contains(&one) {
-        list.push(one);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happened(source: Source) -> Happened {
+        Happened {
+            source,
+            readable: true,
+            writable: false,
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_flooded_has_one_place_in_a_turn() {
+        let mut pending = Pending::default();
+        for _ in 0..100 {
+            for source in [
+                Source::Listener(1),
+                Source::Acceptor(0),
+                Source::Relay(7),
+                Source::Relay(3),
+                Source::Connection(5),
+            ] {
+                pending.add(happened(source));
+            }
+            pending.merge();
+        }
+        assert_eq!(pending.listeners, [1]);
+        assert_eq!(pending.acceptors, [0]);
+        assert_eq!(pending.relays, [RelayId(3), RelayId(7)]);
+        assert_eq!(pending.connections.len(), 1);
+    }
+
+    #[test]
+    fn what_happened_to_a_connection_is_not_lost_in_what_was_left_over() {
+        let mut pending = Pending::default();
+        pending.add(happened(Source::Connection(5)));
+        pending.add(Happened {
+            readable: false,
+            ended: true,
+            ..happened(Source::Connection(5))
+        });
+        pending.add(Happened {
+            writable: true,
+            ..happened(Source::Connection(4))
+        });
+        pending.merge();
+        let [four, five] = &pending.connections[..] else {
+            panic!("{:?}", pending.connections);
+        };
+        assert!(four.writable && !four.ended);
+        assert!(five.readable && five.ended && !five.writable);
     }
 }
