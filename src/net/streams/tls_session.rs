@@ -23,6 +23,8 @@ pub(super) struct TlsSession {
     tls: UnbufferedServerConnection,
     /// The beginning of a record, or of a message of the handshake.
     incoming: Vec<u8>,
+    /// Why the session has failed, after which there is nothing to be heard or said.
+    failed: Option<Error>,
 }
 
 impl TlsSession {
@@ -30,6 +32,7 @@ impl TlsSession {
         Ok(Self {
             tls: UnbufferedServerConnection::new(config)?,
             incoming: Vec::new(),
+            failed: None,
         })
     }
 
@@ -45,6 +48,7 @@ impl TlsSession {
         messages: &mut Vec<u8>,
         records: &mut Vec<u8>,
     ) -> Result<bool, Error> {
+        self.check()?;
         let mut sink = Sink { messages, records };
         let read = if self.incoming.is_empty() {
             let (used, read) = process(&mut self.tls, received, &mut sink);
@@ -56,12 +60,13 @@ impl TlsSession {
             self.incoming.drain(..used);
             read
         };
-        if self.incoming.is_empty() {
+        if self.incoming.is_empty() || read.is_err() {
             self.incoming = Vec::new();
         }
-        if read.is_err() {
+        if let Err(error) = &read {
             // The alert that tells the client why.
             let _ = process(&mut self.tls, &mut [], &mut sink);
+            self.failed = Some(error.clone());
         }
         read
     }
@@ -80,8 +85,13 @@ impl TlsSession {
         self.say(&Say::Goodbye, records)
     }
 
+    fn check(&self) -> Result<(), Error> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
     /// Finds out whether anything may be said, after what TLS itself has to say, and says it.
     fn say(&mut self, what: &Say<'_>, records: &mut Vec<u8>) -> Result<(), Error> {
+        self.check()?;
         loop {
             // Without what has arrived of the next record, rustls would lose count of it.
             let UnbufferedStatus { state, discard } =
@@ -238,3 +248,7 @@ fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, records: &mut Vec<u8>) {
         records.resize(room, 0);
     }
 }
+
+#[cfg(test)]
+#[path = "tls_session_tests.rs"]
+mod tests;
