@@ -10,15 +10,18 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::CHANNEL_LIFETIME;
 use crate::wire::{ChannelNumber, PeerAddr};
 
-/// The channels of one allocation: few, so two sorted lists beat two hash tables.
+/// The channels of one allocation: few, so two sorted lists beat two hash tables. Most have one, which lies where the
+/// allocation lies.
 #[derive(Default)]
 pub(super) struct Channels {
-    by_number: Vec<Channel>,
+    by_number: SmallVec<[Channel; 1]>,
     /// Every entry of `by_number` once, sorted by peer.
-    by_peer: Vec<(PeerAddr, ChannelNumber)>,
+    by_peer: SmallVec<[(PeerAddr, ChannelNumber); 1]>,
 }
 
 struct Channel {

@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::PERMISSION_LIFETIME;
 
-/// The permissions of one allocation: few, so a sorted list beats a hash table.
+/// The permissions of one allocation: few, so a sorted list beats a hash table. Most have one, which lies where the
+/// allocation lies.
 #[derive(Default)]
-pub(super) struct Permissions(Vec<(IpAddr, Instant)>);
+pub(super) struct Permissions(SmallVec<[(IpAddr, Instant); 1]>);
 
 impl Permissions {
     /// Installs or renews the permission of `ip`; `false` if that would exceed `max`.
