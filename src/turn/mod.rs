@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 mod allocation;
+mod by_client;
 mod channel;
 mod deadline;
 mod five_tuple;

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use slab::Slab;
 
 use super::allocation::{Allocation, EndReason, Traffic};
+use super::by_client::ByClient;
 use super::deadline::{Deadlines, Ending};
 use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
@@ -78,7 +77,7 @@ pub struct Server {
     bandwidth: bandwidth::Settings,
     pub(super) nonces: Nonces,
     limiter: SourceLimiter,
-    by_client: HashMap<FiveTuple, RelayId, RandomState>,
+    by_client: ByClient,
     /// The number of the next allocation.
     serials: u64,
     workers: u64,
@@ -163,7 +162,7 @@ impl Server {
             outputs: VecDeque::new(),
             pending: None,
             slots: Slab::new(),
-            by_client: HashMap::default(),
+            by_client: ByClient::default(),
             counters: Counters::default(),
             serials: parts.worker.0 + 1,
             workers: parts.worker.1,
@@ -329,11 +328,11 @@ impl Server {
 
     /// Whether a five-tuple has an allocation: a connection that has one may stay silent.
     pub fn has_allocation(&self, five_tuple: &FiveTuple) -> bool {
-        self.by_client.contains_key(five_tuple)
+        self.relay_of(five_tuple).is_some()
     }
 
     pub(super) fn relay_of(&self, five_tuple: &FiveTuple) -> Option<RelayId> {
-        self.by_client.get(five_tuple).copied()
+        self.by_client.find(five_tuple, &self.slots)
     }
 
     pub(super) fn allocation(&self, relay: RelayId) -> Option<&Allocation> {
@@ -367,22 +366,24 @@ impl Server {
 
     /// Enters an allocation under the name that [`next_relay`](Self::next_relay) gave.
     pub(super) fn insert(&mut self, allocation: Allocation) {
-        let five_tuple = allocation.flow.five_tuple;
+        debug_assert!(
+            self.relay_of(&allocation.flow.five_tuple).is_none(),
+            "one allocation a five-tuple"
+        );
         let bound = allocation.bound;
         let relay = RelayId(self.slots.insert(allocation) as u32);
         let worker = self.worker;
         self.relayed.set_owner(bound, Owner { worker, relay });
-        let before = self.by_client.insert(five_tuple, relay);
-        debug_assert!(before.is_none(), "one allocation a five-tuple");
+        self.by_client.insert(relay, &self.slots);
         self.counters.allocations += 1;
     }
 
     /// Removes an allocation at once: nothing is relayed after it.
     pub(super) fn end(&mut self, relay: RelayId, reason: EndReason, now: Instant) {
+        self.by_client.remove(relay, &self.slots);
         let Some(allocation) = self.slots.try_remove(relay.0 as usize) else {
             return;
         };
-        self.by_client.remove(&allocation.flow.five_tuple);
         self.relayed.clear_owner(allocation.bound);
         debug_assert_eq!(self.by_client.len(), self.slots.len());
         self.outputs.push_back(Output::CloseRelay(relay));

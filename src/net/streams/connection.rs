@@ -20,7 +20,8 @@ const MAX_MESSAGE_BEFORE_ALLOCATION: usize = 4096;
 /// One connection of a client.
 pub(in crate::net) struct Connection {
     pub(super) socket: TcpStream,
-    pub(super) tls: Option<TlsSession>,
+    /// Elsewhere, as it is ten times larger than all else together.
+    pub(super) tls: Option<Box<TlsSession>>,
     pub(in crate::net) flow: Flow,
     /// The beginning of a message.
     pub(in crate::net) partial: Vec<u8>,
@@ -49,7 +50,7 @@ pub(in crate::net) enum Received {
 impl Connection {
     pub(super) fn new(
         socket: TcpStream,
-        tls: Option<TlsSession>,
+        tls: Option<Box<TlsSession>>,
         flow: Flow,
         admitted: Place,
         now: Instant,
@@ -154,7 +155,7 @@ impl Connection {
         if let Some(until) = self.closing {
             return (now >= until).then_some("closed by the client, which does not read");
         }
-        let is_handshaking = self.tls.as_ref().is_some_and(TlsSession::is_handshaking);
+        let is_handshaking = self.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
         if is_handshaking {
             let late = now >= self.last_message + settings.handshake_timeout;
             return late.then_some("TLS handshake timed out");

@@ -160,7 +160,7 @@ impl Streams {
         let (transport, tls) = match (listener.transport, &self.settings.tls) {
             (ListenerTransport::Tls, Some(config)) => {
                 let session = TlsSession::new(Arc::clone(config)).map_err(io::Error::other)?;
-                (Transport::Tls, Some(session))
+                (Transport::Tls, Some(Box::new(session)))
             }
             // Never in the clear: a listener for TLS does not open without a certificate.
             (ListenerTransport::Tls, None) => return Err(io::Error::other("no certificate")),

@@ -1,0 +1,54 @@
+//! Which allocation a five-tuple has.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use slab::Slab;
+
+use super::allocation::Allocation;
+use super::five_tuple::FiveTuple;
+use super::output::RelayId;
+
+/// Finds allocations by their five-tuple. It holds their names only: the five-tuple that is compared lies in the allocation,
+/// which whoever looks it up needs next.
+#[derive(Default)]
+pub(super) struct ByClient {
+    names: HashTable<RelayId>,
+    /// Keyed, so that nobody can choose five-tuples that collide.
+    hasher: RandomState,
+}
+
+impl ByClient {
+    /// The allocation of `five_tuple` among `slots`.
+    pub(super) fn find(&self, five_tuple: &FiveTuple, slots: &Slab<Allocation>) -> Option<RelayId> {
+        let wanted = Some(five_tuple);
+        let hash = self.hasher.hash_one(wanted);
+        let same = |relay: &RelayId| five_tuple_of(*relay, slots) == wanted;
+        self.names.find(hash, same).copied()
+    }
+
+    /// Enters an allocation that is in `slots`; its five-tuple has no other.
+    pub(super) fn insert(&mut self, relay: RelayId, slots: &Slab<Allocation>) {
+        let hasher = &self.hasher;
+        let hash = |relay: &RelayId| hasher.hash_one(five_tuple_of(*relay, slots));
+        self.names.insert_unique(hash(&relay), relay, hash);
+    }
+
+    /// Forgets an allocation, which still is in `slots`.
+    pub(super) fn remove(&mut self, relay: RelayId, slots: &Slab<Allocation>) {
+        let hash = self.hasher.hash_one(five_tuple_of(relay, slots));
+        if let Ok(entry) = self.names.find_entry(hash, |other| *other == relay) {
+            entry.remove();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+}
+
+fn five_tuple_of(relay: RelayId, slots: &Slab<Allocation>) -> Option<&FiveTuple> {
+    let allocation = slots.get(relay.0 as usize)?;
+    Some(&allocation.flow.five_tuple)
+}
