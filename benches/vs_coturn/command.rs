@@ -57,6 +57,22 @@ pub struct Options {
     bench: bool,
 }
 
+impl Options {
+    /// What to type to measure the same again, wherever the results went.
+    fn command(&self) -> String {
+        let (rounds, seconds) = (self.rounds, self.seconds.as_secs_f64());
+        let mut command =
+            format!("cargo bench --bench vs_coturn -- --rounds {rounds} --seconds {seconds}");
+        for text in &self.only {
+            command += &format!(" --only '{text}'");
+        }
+        if let Some(uturn) = &self.uturn {
+            command += &format!(" --uturn {}", uturn.display());
+        }
+        command
+    }
+}
+
 const HELP: &str = "\
 Exit codes:
   0  every row has been measured
@@ -145,7 +161,12 @@ fn show(
 ) -> Result<ExitCode, CannotRun> {
     let results = rounds.results();
     let tables = table::render(sections, results);
-    let about = machine::describe(servers.binaries(), options.rounds, options.seconds);
+    let about = machine::describe(
+        servers.binaries(),
+        options.rounds,
+        options.seconds,
+        &options.command(),
+    );
     println!("{about}\n\n{tables}");
     if let Some(file) = &options.json {
         let report = json!({

@@ -64,6 +64,18 @@ pub enum Ratio {
     SecondOverFirst,
 }
 
+impl Ratio {
+    /// Of each two figures that belong to the same round.
+    pub fn of_all(self, first: &[Option<f64>], second: &[Option<f64>]) -> Vec<Option<f64>> {
+        let of = |first: &Option<f64>, second: &Option<f64>| match self {
+            Self::FirstOverSecond => Some((*first)? / (*second)?),
+            Self::SecondOverFirst => Some((*second)? / (*first)?),
+        };
+        let pairs = first.iter().zip(second);
+        pairs.map(|(first, second)| of(first, second)).collect()
+    }
+}
+
 /// What a ratio should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
@@ -122,12 +134,6 @@ impl Spread {
 
     /// Of the ratios of figures that belong to the same round: what drifts with time has met both of a pair alike.
     pub fn of_ratios(first: &[Option<f64>], second: &[Option<f64>], ratio: Ratio) -> Option<Self> {
-        Self::of(first.iter().zip(second).filter_map(|(first, second)| {
-            let (first, second) = ((*first)?, (*second)?);
-            Some(match ratio {
-                Ratio::FirstOverSecond => first / second,
-                Ratio::SecondOverFirst => second / first,
-            })
-        }))
+        Self::of(ratio.of_all(first, second).into_iter().flatten())
     }
 }

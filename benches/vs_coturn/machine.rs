@@ -7,26 +7,18 @@ use std::time::Duration;
 
 use super::server::Binaries;
 
-/// All of that, in a few lines.
-pub fn describe(binaries: &Binaries, rounds: u32, duration: Duration) -> String {
+/// All of that, in a few lines; `command` is what to type for the same again.
+pub fn describe(binaries: &Binaries, rounds: u32, duration: Duration, command: &str) -> String {
     let coturn = match &binaries.coturn {
         Some(program) => format!("coturn {}", last_line(program, &["--version"])),
         None => "no coturn".to_owned(),
     };
-    let arguments: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .map(|argument| match argument.contains(' ') {
-            true => format!("'{argument}'"),
-            false => argument,
-        })
-        .collect();
     let rounds = match rounds {
         1 => "1 round".to_owned(),
         _ => format!("{rounds} rounds"),
     };
     format!(
-        "{}; Linux {}, {}, {} cores; {} and {coturn}; {rounds} of {} s:\n`cargo bench --bench vs_coturn{}{}`",
+        "{}; Linux {}, {}, {} cores; {} and {coturn}; {rounds} of {} s:\n`{command}`",
         last_line(Path::new("date"), &["-u", "+%Y-%m-%d"]),
         read("/proc/sys/kernel/osrelease").trim(),
         processor(&read("/proc/cpuinfo")),
@@ -34,8 +26,6 @@ pub fn describe(binaries: &Binaries, rounds: u32, duration: Duration) -> String 
         unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) },
         last_line(&binaries.uturn, &["--version"]),
         duration.as_secs_f64(),
-        if arguments.is_empty() { "" } else { " -- " },
-        arguments.join(" "),
     )
 }
 

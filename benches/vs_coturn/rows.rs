@@ -25,12 +25,30 @@ pub struct Row {
     pub figure: Figure,
     /// Where the two are taken from.
     pub sides: [Side; 2],
-    /// Where the least that it can cost is taken from.
-    pub floor: Option<Side>,
+    /// What cannot be got below.
+    pub floor: Option<Floor>,
     /// Which of the two is divided by which.
     pub ratio: Ratio,
     /// What the ratio should be.
     pub bar: Option<Bar>,
+}
+
+/// What the floor says of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Floor {
+    /// The least that the first of its figures can be.
+    Figure(Side),
+    /// The least that its ratio can be, of the same two loads.
+    Ratio([Side; 2]),
+}
+
+impl Floor {
+    fn sides(&self) -> &[Side] {
+        match self {
+            Self::Figure(side) => std::slice::from_ref(side),
+            Self::Ratio(sides) => sides,
+        }
+    }
 }
 
 /// The runs of one cell against one server.
@@ -58,7 +76,8 @@ impl Row {
 
     /// All sides.
     pub fn all_sides(&self) -> impl Iterator<Item = Side> {
-        self.sides.into_iter().chain(self.floor)
+        let floor = self.floor.iter().flat_map(Floor::sides);
+        self.sides.iter().chain(floor).copied()
     }
 
     /// Whether each side has a figure.
@@ -135,10 +154,10 @@ fn full_load() -> Vec<Row> {
                     cell,
                     bar.map(Bar::AtLeast),
                 );
-                row.floor = has_floor.then_some(Side {
+                row.floor = has_floor.then_some(Floor::Figure(Side {
                     cell,
                     server: Server::Floor,
-                });
+                }));
                 rows.push(row);
             }
         }
@@ -232,17 +251,19 @@ fn allocations() -> Vec<Row> {
 
 fn many_against_few() -> Vec<Row> {
     let mut rows = Vec::new();
-    for &(transport, traffic, ..) in KINDS {
+    for &(transport, traffic, _, has_floor) in KINDS {
         for size in SIZES {
-            let side = |clients| Side {
-                cell: Cell::full_load(transport, traffic, size, clients),
-                server: Server::Uturn,
+            let sides = |server| {
+                [MANY, FEW].map(|clients| Side {
+                    cell: Cell::full_load(transport, traffic, size, clients),
+                    server,
+                })
             };
             rows.push(Row {
                 name: format!("{transport} {traffic}, {size} B, many clients"),
                 figure: Figure::CpuOfPacket,
-                sides: [side(MANY), side(FEW)],
-                floor: None,
+                sides: sides(Server::Uturn),
+                floor: has_floor.then(|| Floor::Ratio(sides(Server::Floor))),
                 ratio: Ratio::FirstOverSecond,
                 bar: Some(Bar::AtMost(1.2)),
             });

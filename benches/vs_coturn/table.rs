@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::figures::{Ratio, Spread};
 use super::rounds::Results;
-use super::rows::{Row, Section};
+use super::rows::{Floor, Row, Section};
 
 /// What the runs of a row come to.
 struct Summary {
@@ -25,9 +25,16 @@ impl Summary {
     fn of(row: &Row, results: &Results) -> Self {
         let figures = |side| results.figures(side, row.figure);
         let [first, second] = row.sides.map(figures);
-        let floor = row.floor.map(figures).unwrap_or_default();
         let ratio = Spread::of_ratios(&first, &second, row.ratio);
-        let over_floor = Spread::of_ratios(&first, &floor, Ratio::FirstOverSecond);
+        let (floor, over_floor) = match row.floor {
+            None => (None, None),
+            Some(Floor::Figure(side)) => over(&first, &figures(side)),
+            Some(Floor::Ratio(sides)) => {
+                let [many, few] = sides.map(figures);
+                let ours = row.ratio.of_all(&first, &second);
+                over(&ours, &row.ratio.of_all(&many, &few))
+            }
+        };
         let verdict = match (row.bar, ratio) {
             (None, _) | (_, None) => "",
             (Some(bar), Some(ratio)) if bar.is_met(ratio.median) => "met",
@@ -37,7 +44,7 @@ impl Summary {
         Self {
             figures: [&first, &second].map(|all| Spread::of(all.iter().copied().flatten())),
             ratio,
-            floor: Spread::of(floor.into_iter().flatten()),
+            floor,
             over_floor,
             verdict,
             is_disturbed: row.all_sides().any(|side| results.is_disturbed(side)),
@@ -47,6 +54,14 @@ impl Summary {
                 .any(|side| results.has_time_to_spare(*side)),
         }
     }
+}
+
+/// What the floor came to, and ours divided by it.
+fn over(ours: &[Option<f64>], floor: &[Option<f64>]) -> (Option<Spread>, Option<Spread>) {
+    (
+        Spread::of(floor.iter().copied().flatten()),
+        Spread::of_ratios(ours, floor, Ratio::FirstOverSecond),
+    )
 }
 
 /// All tables, as Markdown whose columns stand below each other.
@@ -112,7 +127,11 @@ fn cells(row: &Row, summary: &Summary, has_floor: bool) -> Vec<String> {
         summary.verdict.to_owned(),
     ];
     if has_floor {
-        cells.extend([figure(summary.floor), ratio(summary.over_floor)]);
+        let floor = match row.floor {
+            Some(Floor::Ratio(_)) => ratio(summary.floor),
+            Some(Floor::Figure(_)) | None => figure(summary.floor),
+        };
+        cells.extend([floor, ratio(summary.over_floor)]);
     }
     cells
 }
