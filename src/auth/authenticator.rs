@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::opaque_string::prepared;
 use super::time_limited::TimeLimited;
 use super::{
-    AfterExpiry, Key, Secret, Settings, StaticPassword, StaticUser, UnixTime, password_for,
+    AfterExpiry, Key, PasswordAlgorithm, Secret, Settings, StaticPassword, StaticUser, UnixTime,
+    password_for,
 };
 
 /// Knows the users, and judges who signed a request.
@@ -18,7 +21,18 @@ pub struct Authenticator {
     separator: char,
     after_expiry: AfterExpiry,
     shared_secrets: Vec<Secret>,
-    static_users: HashMap<String, Key>,
+    static_users: HashMap<String, StaticKeys>,
+    /// Their names by USERHASH.
+    names: HashMap<[u8; 32], String>,
+    /// The most keys that any static user has for one algorithm.
+    static_checks: usize,
+    has_every_algorithm: bool,
+}
+
+/// The keys of a static user: one for each spelling of the password that clients may sign with.
+struct StaticKeys {
+    md5: Vec<Key>,
+    sha256: Vec<Key>,
 }
 
 /// Who signed a request.
@@ -39,7 +53,7 @@ pub enum AuthError {
     /// Neither a static user nor a time-limited username.
     #[error("the username is neither a static user's nor time-limited")]
     UnknownUser,
-    /// MESSAGE-INTEGRITY was made with another password.
+    /// The request was signed with another password.
     #[error("wrong password")]
     WrongPassword,
     /// The credential is genuine, and its time is over.
@@ -53,13 +67,21 @@ pub enum AuthError {
 impl Authenticator {
     /// Prepares the keys of the static users. Where a name is given twice, the first one counts.
     pub fn new(settings: Settings) -> Self {
+        let realm = prepared(&settings.realm).unwrap_or(settings.realm);
         let mut static_users = HashMap::new();
         for user in settings.static_users {
-            let key = static_key(&user, &settings.realm);
-            static_users.entry(user.name).or_insert(key);
+            let keys = StaticKeys::of(&user, &realm);
+            static_users.entry(user.name).or_insert(keys);
         }
+        let most = static_users.values().map(|keys| keys.md5.len()).max();
         Self {
-            realm: settings.realm,
+            names: static_users
+                .keys()
+                .map(|name| (userhash(name, &realm), name.clone()))
+                .collect(),
+            static_checks: most.unwrap_or(0).max(1),
+            has_every_algorithm: static_users.values().all(|keys| !keys.sha256.is_empty()),
+            realm,
             separator: settings.separator,
             after_expiry: settings.after_expiry,
             shared_secrets: settings.shared_secrets,
@@ -77,48 +99,68 @@ impl Authenticator {
         self.after_expiry
     }
 
+    /// Whether every user can be authenticated by every [`PasswordAlgorithm`]: not those of whom only an MD5 is stored.
+    pub fn has_every_algorithm(&self) -> bool {
+        self.has_every_algorithm
+    }
+
+    /// Whether every user can be known by USERHASH: time-limited names are not known before they come.
+    pub fn knows_hashes(&self) -> bool {
+        self.shared_secrets.is_empty()
+    }
+
     /// Finds out who signed a request: the first candidate key that `verify` accepts.
     ///
-    /// `verify` checks the request's MESSAGE-INTEGRITY with a key, in constant time. It is also called
-    /// with keys that cannot succeed: every refused request costs one check for the static users and
+    /// `verify` checks the request's integrity with a key, in constant time. It is also called
+    /// with keys that cannot succeed: every refused request costs the checks of a static user and
     /// one for each shared secret, so that the time it took does not tell which names exist.
     pub fn authenticate(
         &self,
         username: &str,
+        algorithm: PasswordAlgorithm,
         now: UnixTime,
         verify: &mut dyn FnMut(&Key) -> bool,
     ) -> Result<Credential, AuthError> {
         match self.static_users.get(username) {
-            Some(key) => self.authenticate_static(username, key, verify),
-            None => self.authenticate_time_limited(username, now, verify),
+            Some(keys) => self.authenticate_static(username, keys.by(algorithm), algorithm, verify),
+            None => self.authenticate_time_limited(username, algorithm, now, verify),
         }
+    }
+
+    /// The static user with this USERHASH: SHA-256(username ":" realm) (RFC 8489 §14.4).
+    pub fn name_of(&self, hash: &[u8]) -> Option<&str> {
+        let hash: &[u8; 32] = hash.try_into().ok()?;
+        self.names.get(hash).map(String::as_str)
     }
 
     fn authenticate_static(
         &self,
         username: &str,
-        key: &Key,
+        keys: &[Key],
+        algorithm: PasswordAlgorithm,
         verify: &mut dyn FnMut(&Key) -> bool,
     ) -> Result<Credential, AuthError> {
-        if verify(key) {
+        if let Some(key) = keys.iter().find(|key| verify(key)) {
             return Ok(Credential {
                 user_id: username.to_owned(),
                 key: key.clone(),
                 expires: None,
             });
         }
+        self.stand_in_for_static(keys.len(), verify);
         // A static user's name signed with a shared secret is refused all the same.
-        let _ = self.find_signing_key(username, verify);
+        let _ = self.find_signing_key(username, algorithm, verify);
         Err(AuthError::WrongPassword)
     }
 
     fn authenticate_time_limited(
         &self,
         username: &str,
+        algorithm: PasswordAlgorithm,
         now: UnixTime,
         verify: &mut dyn FnMut(&Key) -> bool,
     ) -> Result<Credential, AuthError> {
-        let signed_with = self.find_signing_key(username, verify);
+        let signed_with = self.find_signing_key(username, algorithm, verify);
         let name = TimeLimited::parse(username, self.separator)
             .filter(|_| !self.shared_secrets.is_empty());
         let refused = match (name, signed_with) {
@@ -133,30 +175,75 @@ impl Authenticator {
             (Some(_), None) => AuthError::WrongPassword,
             (None, _) => AuthError::UnknownUser,
         };
-        // Stands for the check that a static user's password costs.
-        let _ = verify(&Key::from([0; 16]));
+        self.stand_in_for_static(0, verify);
         Err(refused)
+    }
+
+    /// Stands for the checks that a static user costs, of which some are done.
+    fn stand_in_for_static(&self, done: usize, verify: &mut dyn FnMut(&Key) -> bool) {
+        for _ in done..self.static_checks {
+            let _ = verify(&Key::from([0; 16]));
+        }
     }
 
     /// The key made from the first shared secret that the request was signed with.
     fn find_signing_key(
         &self,
         username: &str,
+        algorithm: PasswordAlgorithm,
         verify: &mut dyn FnMut(&Key) -> bool,
     ) -> Option<Key> {
         self.shared_secrets.iter().find_map(|secret| {
             let password = Zeroizing::new(password_for(secret, username));
-            let key = Key::long_term(username, &self.realm, password.as_bytes());
+            let key = Key::long_term(algorithm, username, &self.realm, password.as_bytes());
             verify(&key).then_some(key)
         })
     }
 }
 
-fn static_key(user: &StaticUser, realm: &str) -> Key {
-    match &user.password {
-        StaticPassword::Plain(password) => Key::long_term(&user.name, realm, password.expose()),
-        StaticPassword::Ha1(ha1) => Key::from(*ha1),
+impl StaticKeys {
+    /// Of a password, the keys of how it is written and of how OpaqueString prepares it: clients do either.
+    fn of(user: &StaticUser, realm: &str) -> Self {
+        let password = match &user.password {
+            StaticPassword::Ha1 { md5, sha256 } => {
+                return Self {
+                    md5: vec![Key::from(*md5)],
+                    sha256: sha256.iter().map(|sha256| Key::from(*sha256)).collect(),
+                };
+            }
+            StaticPassword::Plain(password) => password.expose(),
+        };
+        let text = std::str::from_utf8(password).ok();
+        let opaque = text.and_then(prepared).map(Zeroizing::new);
+        let opaque = opaque.as_ref().map(|text| text.as_bytes());
+        let spellings = [Some(password), opaque.filter(|opaque| *opaque != password)];
+        let keys = |algorithm| {
+            let spellings = spellings.iter().flatten();
+            spellings
+                .map(|spelling| Key::long_term(algorithm, &user.name, realm, spelling))
+                .collect()
+        };
+        Self {
+            md5: keys(PasswordAlgorithm::Md5),
+            sha256: keys(PasswordAlgorithm::Sha256),
+        }
     }
+
+    fn by(&self, algorithm: PasswordAlgorithm) -> &[Key] {
+        match algorithm {
+            PasswordAlgorithm::Md5 => &self.md5,
+            PasswordAlgorithm::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// USERHASH (RFC 8489 §14.4).
+fn userhash(username: &str, realm: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(username.as_bytes());
+    hash.update(b":");
+    hash.update(realm.as_bytes());
+    hash.finalize().into()
 }
 
 #[cfg(test)]
@@ -193,16 +280,24 @@ mod tests {
         }
     }
 
+    const BOTH: [PasswordAlgorithm; 2] = [PasswordAlgorithm::Md5, PasswordAlgorithm::Sha256];
+
     /// A client that signs with a password: tells how many keys were tried on its request.
     struct Client {
         key: Key,
+        algorithm: PasswordAlgorithm,
         tried: usize,
     }
 
     impl Client {
         fn new(username: &str, password: &str) -> Self {
+            Self::by(PasswordAlgorithm::Md5, username, password)
+        }
+
+        fn by(algorithm: PasswordAlgorithm, username: &str, password: &str) -> Self {
             Self {
-                key: Key::long_term(username, REALM, password),
+                key: Key::long_term(algorithm, username, REALM, password),
+                algorithm,
                 tried: 0,
             }
         }
@@ -213,7 +308,7 @@ mod tests {
             username: &str,
             now: UnixTime,
         ) -> Result<Credential, AuthError> {
-            authenticator.authenticate(username, now, &mut |key| {
+            authenticator.authenticate(username, self.algorithm, now, &mut |key| {
                 self.tried += 1;
                 key.as_bytes() == self.key.as_bytes()
             })
@@ -242,12 +337,32 @@ mod tests {
 
     #[test]
     fn a_static_user_may_be_stored_as_a_key_alone() {
-        let ha1 = *Key::long_term("carol", REALM, "christmas").as_bytes();
+        let key = Key::long_term(PasswordAlgorithm::Md5, "carol", REALM, "christmas");
+        let ha1: [u8; 16] = key.as_bytes().try_into().expect("MD5 has 16 bytes");
         let mut settings = settings();
-        settings.static_users = vec![static_user("carol", StaticPassword::Ha1(ha1))];
-        let authenticator = Authenticator::new(settings);
+        settings.static_users = vec![static_user(
+            "carol",
+            StaticPassword::Ha1 {
+                md5: ha1,
+                sha256: None,
+            },
+        )];
+        let authenticator = Authenticator::new(settings.clone());
         let credential = Client::new("carol", "christmas").ask(&authenticator, "carol", NOW);
-        assert_eq!(credential.expect("known").key.as_bytes(), &ha1);
+        assert_eq!(credential.expect("known").key.as_bytes(), ha1);
+        assert!(!authenticator.has_every_algorithm());
+        let mut client = Client::by(PasswordAlgorithm::Sha256, "carol", "christmas");
+        assert!(client.ask(&authenticator, "carol", NOW).is_err());
+        settings.static_users = vec![static_user(
+            "carol",
+            StaticPassword::Ha1 {
+                md5: ha1,
+                sha256: Some(client.key.as_bytes().try_into().expect("32 bytes")),
+            },
+        )];
+        let authenticator = Authenticator::new(settings);
+        assert!(authenticator.has_every_algorithm());
+        assert!(client.ask(&authenticator, "carol", NOW).is_ok());
     }
 
     #[test]
@@ -271,7 +386,12 @@ mod tests {
             let credential = ask(&minted.username, &minted.password, NOW).expect("accepted");
             assert_eq!(credential.user_id, "dave");
             assert_eq!(credential.expires, Some(minted.expires));
-            let expected = Key::long_term(&minted.username, REALM, &minted.password);
+            let expected = Key::long_term(
+                PasswordAlgorithm::Md5,
+                &minted.username,
+                REALM,
+                &minted.password,
+            );
             assert_eq!(credential.key.as_bytes(), expected.as_bytes());
         }
     }
@@ -354,9 +474,11 @@ mod tests {
     fn a_signature_with_the_stand_in_key_opens_nothing() {
         let authenticator = Authenticator::new(settings());
         for username in ["nobody", "1700003600:dave"] {
-            let mut verify = |key: &Key| key.as_bytes() == &[0; 16];
-            let refused = authenticator.authenticate(username, NOW, &mut verify);
-            assert!(refused.is_err(), "{username}");
+            let mut verify = |key: &Key| key.as_bytes() == [0; 16];
+            for algorithm in BOTH {
+                let refused = authenticator.authenticate(username, algorithm, NOW, &mut verify);
+                assert!(refused.is_err(), "{username}");
+            }
         }
     }
 
@@ -368,6 +490,69 @@ mod tests {
         let authenticator = Authenticator::new(settings);
         let first = Client::new("alice", "wonderland").ask(&authenticator, "alice", NOW);
         assert!(first.is_ok());
+    }
+
+    #[test]
+    fn sha256_authenticates_static_and_time_limited_users() {
+        let authenticator = Authenticator::new(settings());
+        assert!(authenticator.has_every_algorithm());
+        let password = signed("old secret", "1700003600:dave");
+        for (username, password) in [("alice", "wonderland"), ("1700003600:dave", &password)] {
+            let mut client = Client::by(PasswordAlgorithm::Sha256, username, password);
+            let credential = client.ask(&authenticator, username, NOW).expect("known");
+            assert_eq!(credential.key.as_bytes().len(), 32);
+            // Signed by one algorithm and named as the other.
+            client.algorithm = PasswordAlgorithm::Md5;
+            assert!(client.ask(&authenticator, username, NOW).is_err());
+        }
+    }
+
+    #[test]
+    fn a_static_user_is_known_by_its_hash() {
+        let mut settings = settings();
+        settings.shared_secrets.clear();
+        let authenticator = Authenticator::new(settings);
+        assert!(authenticator.knows_hashes());
+        let hash = Sha256::digest(format!("alice:{REALM}"));
+        assert_eq!(authenticator.name_of(&hash), Some("alice"));
+        for wrong in [&hash[..31], &[0; 32], &[]] {
+            assert_eq!(authenticator.name_of(wrong), None);
+        }
+    }
+
+    #[test]
+    fn hashes_do_not_name_everybody_where_names_are_time_limited() {
+        assert!(!Authenticator::new(settings()).knows_hashes());
+    }
+
+    #[test]
+    fn a_password_authenticates_as_written_and_as_prepared() {
+        // An ideographic space, and a letter with its accent apart.
+        let (written, opaque) = ("pass\u{3000}cafe\u{301}", "pass caf\u{e9}");
+        let mut settings = settings();
+        let password = StaticPassword::Plain(Secret::new(written));
+        settings.static_users.push(static_user("zoe", password));
+        let authenticator = Authenticator::new(settings);
+        for algorithm in BOTH {
+            for spelling in [written, opaque] {
+                let credential =
+                    Client::by(algorithm, "zoe", spelling).ask(&authenticator, "zoe", NOW);
+                assert!(credential.is_ok(), "{spelling}");
+            }
+        }
+        // One more check for her is one more for everybody.
+        for username in ["zoe", "alice", "nobody"] {
+            let mut client = Client::new(username, "wrong");
+            assert!(client.ask(&authenticator, username, NOW).is_err());
+            assert_eq!(client.tried, 4, "{username}");
+        }
+    }
+
+    #[test]
+    fn the_realm_is_prepared() {
+        let mut settings = settings();
+        settings.realm = "cafe\u{301}".to_owned();
+        assert_eq!(Authenticator::new(settings).realm(), "caf\u{e9}");
     }
 
     #[test]

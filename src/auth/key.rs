@@ -1,37 +1,83 @@
 //! The long-term key (RFC 8489 §9.2.2).
 
 use md5::{Digest, Md5};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// What MESSAGE-INTEGRITY is computed with: MD5(username ":" realm ":" password) (RFC 8489 §9.2.2).
+/// What turns a password into a key (RFC 8489 §18.5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PasswordAlgorithm {
+    /// What a client uses that does not name any.
+    Md5,
+    /// What a client uses that knows RFC 8489.
+    Sha256,
+}
+
+/// What messages are signed with: a hash of username ":" realm ":" password (RFC 8489 §9.2.2).
 ///
 /// Whoever has it can act as the user: no `Debug`, wiped when dropped.
 #[derive(Clone)]
-pub struct Key(Zeroizing<[u8; 16]>);
+pub struct Key {
+    bytes: Zeroizing<[u8; 32]>,
+    algorithm: PasswordAlgorithm,
+}
 
 impl Key {
     /// Computes the key of a user. The parts are taken as they are, without string preparation.
-    pub fn long_term(username: &str, realm: &str, password: impl AsRef<[u8]>) -> Self {
-        // Hashed piece by piece, so that no copy of the password is left behind in a joined string.
-        let mut md5 = Md5::new();
-        md5.update(username.as_bytes());
-        md5.update(b":");
-        md5.update(realm.as_bytes());
-        md5.update(b":");
-        md5.update(password.as_ref());
-        Self(Zeroizing::new(md5.finalize().into()))
+    pub fn long_term(
+        algorithm: PasswordAlgorithm,
+        username: &str,
+        realm: &str,
+        password: impl AsRef<[u8]>,
+    ) -> Self {
+        let parts = [username.as_bytes(), realm.as_bytes(), password.as_ref()];
+        let mut bytes = Zeroizing::new([0; 32]);
+        match algorithm {
+            PasswordAlgorithm::Md5 => bytes[..16].copy_from_slice(&joined::<Md5>(parts)),
+            PasswordAlgorithm::Sha256 => bytes.copy_from_slice(&joined::<Sha256>(parts)),
+        }
+        Self { bytes, algorithm }
     }
 
-    /// Lends the bytes to a computation. Never log them.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
+    /// Lends the bytes to a computation: 16 or 32. Never log them.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self.algorithm {
+            PasswordAlgorithm::Md5 => &self.bytes[..16],
+            PasswordAlgorithm::Sha256 => &self.bytes[..],
+        }
     }
 }
 
-/// A key that was computed elsewhere, such as by `turnadmin -k`.
+/// Hashed piece by piece, so that no copy of the password is left behind in a joined string.
+fn joined<D: Digest>([username, realm, password]: [&[u8]; 3]) -> md5::digest::Output<D> {
+    let mut hash = D::new();
+    hash.update(username);
+    hash.update(b":");
+    hash.update(realm);
+    hash.update(b":");
+    hash.update(password);
+    hash.finalize()
+}
+
+/// A key by SHA-256 that was computed elsewhere.
+impl From<[u8; 32]> for Key {
+    fn from(sha256: [u8; 32]) -> Self {
+        Self {
+            bytes: Zeroizing::new(sha256),
+            algorithm: PasswordAlgorithm::Sha256,
+        }
+    }
+}
+
+/// A key by MD5 that was computed elsewhere, such as by `turnadmin -k`.
 impl From<[u8; 16]> for Key {
-    fn from(bytes: [u8; 16]) -> Self {
-        Self(Zeroizing::new(bytes))
+    fn from(md5: [u8; 16]) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        bytes[..16].copy_from_slice(&md5);
+        Self {
+            bytes,
+            algorithm: PasswordAlgorithm::Md5,
+        }
     }
 }
 
@@ -43,13 +89,14 @@ mod tests {
     fn the_key_is_what_md5sum_computes() {
         // The user of RFC 5769 §2.4, with the password as prepared.
         let key = Key::long_term(
+            PasswordAlgorithm::Md5,
             "\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}",
             "example.org",
             "TheMatrIX",
         );
         // printf マトリックス:example.org:TheMatrIX | md5sum
         let expected = 0xe8ca_7ad5_9d5e_b051_8e31_2911_d2da_b2a9_u128;
-        assert_eq!(u128::from_be_bytes(*key.as_bytes()), expected);
+        assert_eq!(key.as_bytes(), expected.to_be_bytes());
     }
 
     #[test]
@@ -60,8 +107,23 @@ mod tests {
             ("", "", ""),
         ] {
             let upstream = ::turn::auth::generate_auth_key(user, realm, password);
-            let ours = Key::long_term(user, realm, password);
-            assert_eq!(ours.as_bytes().as_slice(), upstream.as_slice());
+            let ours = Key::long_term(PasswordAlgorithm::Md5, user, realm, password);
+            assert_eq!(ours.as_bytes(), upstream);
         }
+    }
+
+    #[test]
+    fn the_key_by_sha256_is_what_sha256sum_computes() {
+        let key = Key::long_term(PasswordAlgorithm::Sha256, "alice", "example.org", "s3cret");
+        // printf alice:example.org:s3cret | sha256sum
+        let hex: String = key
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "f22052fea8541d9a84dc48aa41b20e65023c376e463bc39e716fac6e0f0f7a5f"
+        );
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 mod authenticator;
 mod key;
 mod mint;
+mod opaque_string;
 mod time_limited;
 mod upstream;
 
 pub use authenticator::{AuthError, Authenticator, Credential};
-pub use key::Key;
+pub use key::{Key, PasswordAlgorithm};
 pub use mint::{Minted, mint, password_for};
 pub use upstream::UpstreamHandler;
 use zeroize::Zeroizing;
@@ -73,8 +74,13 @@ pub struct StaticUser {
 pub enum StaticPassword {
     /// The password itself.
     Plain(Secret),
-    /// MD5(username ":" realm ":" password), as `turnadmin -k` prints it.
-    Ha1([u8; 16]),
+    /// Hashes of username ":" realm ":" password.
+    Ha1 {
+        /// By MD5, as `turnadmin -k` prints it.
+        md5: [u8; 16],
+        /// By SHA-256; without it the user cannot sign by that.
+        sha256: Option<[u8; 32]>,
+    },
 }
 
 /// What the end of a credential means for an allocation that it opened.

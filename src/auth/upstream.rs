@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::turn::auth::AuthHandler;
 
-use super::{Authenticator, UnixTime};
+use super::{Authenticator, PasswordAlgorithm, UnixTime};
 
 /// Answers the `turn` crate's server with the key of a user.
 ///
@@ -32,7 +32,12 @@ impl AuthHandler for UpstreamHandler {
             return Err(::turn::Error::Other(format!("the realm is not {expected}")));
         }
         self.authenticator
-            .authenticate(username, (self.clock)(), &mut |_| true)
+            .authenticate(
+                username,
+                PasswordAlgorithm::Md5,
+                (self.clock)(),
+                &mut |_| true,
+            )
             .map(|credential| credential.key.as_bytes().to_vec())
             .map_err(|refused| ::turn::Error::Other(refused.to_string()))
     }

@@ -124,7 +124,26 @@ fn turn(document: &raw::Document, reader: &mut Reader) -> turn::Settings {
                 .help("shorten the one or raise the other; they are 10m and 1h unless written"),
         );
     }
+    let alternates = turn::Alternates {
+        servers: raw
+            .alternate_servers
+            .value
+            .iter()
+            .map(|at| at.value)
+            .collect(),
+        domain: raw.alternate_domain.as_ref().map(|at| at.value.0.clone()),
+    };
+    if let (Some(domain), true) = (&raw.alternate_domain, alternates.servers.is_empty()) {
+        reader.report(
+            Problem::error(
+                domain.span.clone(),
+                "`alternate_domain` names no server without `alternate_servers`",
+            )
+            .help("add alternate_servers = [\"203.0.113.9:3478\"], or remove it"),
+        );
+    }
     turn::Settings {
+        alternates,
         software: raw.software.value.then(|| SOFTWARE.to_owned()),
         default_lifetime: default.value.0,
         max_lifetime: max.value.0,

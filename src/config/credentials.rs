@@ -113,6 +113,7 @@ fn static_user(
         password,
         password_file,
         ha1,
+        ha1_sha256,
     } = &user.value;
     let written = [password.is_some(), password_file.is_some(), ha1.is_some()];
     let name = one_of(
@@ -133,8 +134,19 @@ fn static_user(
             .help("add realm = \"…\" to [auth], as it was when the ha1 was made"),
         );
     }
+    if let Some(sha256) = ha1_sha256
+        && ha1.is_none()
+    {
+        reader.report(
+            Problem::error(sha256.span.clone(), "an ha1_sha256 stands beside an ha1")
+                .help("most clients sign by MD5: add the ha1, or give the password alone"),
+        );
+    }
     let password = if let Some(ha1) = ha1 {
-        StaticPassword::Ha1(ha1.value.0)
+        StaticPassword::Ha1 {
+            md5: ha1.value.0,
+            sha256: ha1_sha256.as_ref().map(|ha1| ha1.value.0),
+        }
     } else {
         let source = password.clone().map(Source::Inline);
         let source = source.or_else(|| password_file.clone().map(Source::File))?;

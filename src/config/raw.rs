@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::section::sections;
 use super::text::{
-    AfterExpiry, Algorithm, ClientAddresses, External, Ha1, Level, LogFormat, Name, Realm,
-    SecretText, Separator, UdpBackend,
+    AfterExpiry, Algorithm, ClientAddresses, Domain, External, Ha1, Ha1Sha256, Level, LogFormat,
+    Name, Realm, SecretText, Separator, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Period, Ports};
 use super::uri::{IceUri, Origin};
@@ -64,6 +64,7 @@ sections! {
         password: SecretText,
         password_file: PathBuf,
         ha1: Ha1,
+        ha1_sha256: Ha1Sha256,
     }
 
     /// Where relayed transport addresses are taken from.
@@ -83,6 +84,8 @@ sections! {
         max_permissions: Number<1, 65536> = "128",
         max_channels: Number<1, 16384> = "128",
         software: bool = "true",
+        alternate_servers: Vec<At<SocketAddr>> = "[]",
+        alternate_domain: Domain,
     }
 
     /// Which peers may be reached.

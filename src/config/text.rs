@@ -100,6 +100,26 @@ impl Text for Name {
     }
 }
 
+/// The name in a certificate.
+#[derive(Clone)]
+pub(super) struct Domain(pub String);
+
+impl Text for Domain {
+    const WANTED: &'static str = "a domain name such as \"turn.example.org\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_label = |label: &str| {
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len()) && label.bytes().all(letters)
+        };
+        let is_name = text.len() <= 253 && text.split('.').all(is_label);
+        match is_name && text.parse::<std::net::IpAddr>().is_err() {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!("`{text}` is not a domain name")),
+        }
+    }
+}
+
 /// MD5(username ":" realm ":" password).
 #[derive(Clone, Copy)]
 pub(super) struct Ha1(pub [u8; 16]);
@@ -114,6 +134,27 @@ impl Text for Ha1 {
             Ok(number) if digits.len() == 32 && all_hex => Ok(Self(number.to_be_bytes())),
             _ => Err("this is not 32 hexadecimal digits".into()),
         }
+    }
+}
+
+/// SHA-256(username ":" realm ":" password).
+#[derive(Clone, Copy)]
+pub(super) struct Ha1Sha256(pub [u8; 32]);
+
+impl Text for Ha1Sha256 {
+    const WANTED: &'static str =
+        "SHA-256(name \":\" realm \":\" password) as 64 hexadecimal digits";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 32];
+        let digits: Vec<_> = text.chars().map_while(|digit| digit.to_digit(16)).collect();
+        if digits.len() != 2 * bytes.len() || text.len() != digits.len() {
+            return Err("this is not 64 hexadecimal digits".into());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            *byte = (pair[0] << 4 | pair[1]) as u8;
+        }
+        Ok(Self(bytes))
     }
 }
 

@@ -15,7 +15,7 @@ use stun::message::{
 };
 
 use super::credential::Credential;
-use crate::auth::Key;
+use crate::auth::{Key, PasswordAlgorithm};
 use crate::wire::address::{MAX_VALUE, decode_xor, encode_xor};
 use crate::wire::{Class, Message, TransactionId, integrity};
 
@@ -207,7 +207,7 @@ impl Session {
                 *challenge = Some(Challenge {
                     realm: realm.to_owned(),
                     nonce: nonce.to_vec(),
-                    key: Key::long_term(username, realm, password.expose()),
+                    key: Key::long_term(PasswordAlgorithm::Md5, username, realm, password.expose()),
                 });
             }
         }
@@ -309,7 +309,7 @@ mod tests {
     fn challenge(session: &Session, code: ErrorCode, nonce: &str) -> Vec<u8> {
         let request = Message::parse(session.request().unwrap()).unwrap();
         Reply::error(&request, code, "why")
-            .challenge("r", nonce)
+            .challenge("r", nonce, None)
             .finish()
     }
 
@@ -332,10 +332,13 @@ mod tests {
             assert_eq!(session.answer(&reply), Answer::Again);
             let request = Message::parse(session.request().unwrap()).unwrap();
             assert_eq!(request.get(ATTR_NONCE), Some(nonce.as_bytes()));
-            let key = Key::long_term("u", "r", "p");
+            let key = Key::long_term(PasswordAlgorithm::Md5, "u", "r", "p");
             assert!(integrity::verify(&request, key.as_bytes()));
         }
-        let reply = success(&session, Key::long_term("u", "r", "p").as_bytes());
+        let reply = success(
+            &session,
+            Key::long_term(PasswordAlgorithm::Md5, "u", "r", "p").as_bytes(),
+        );
         assert_eq!(session.answer(&reply), Answer::Done(Step::Allocate));
         assert_eq!(session.relayed, Some("127.0.0.1:50000".parse().unwrap()));
         assert_eq!(session.answer(&reply), Answer::Stray);

@@ -14,8 +14,10 @@ mod five_tuple;
 mod method;
 mod nonce;
 mod output;
+mod password_algorithms;
 mod peer_policy;
 mod permission;
+mod redirect;
 mod reject;
 mod relayed_addresses;
 mod request;
@@ -28,6 +30,7 @@ pub use output::{
     AllocationEnded, AllocationOpened, Event, Handover, Local, OpenError, OpenRelay, OpenedRelay,
     Output, Refused, RelayId, ReservationToken, ToClient, ToPeer, Want,
 };
+pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
 pub use relayed_addresses::{Family, Owner, Parity, RelayAddress, RelayedAddresses};
 pub use server::{Counters, DropReason, FromClient, Parts, Server};
@@ -69,6 +72,8 @@ pub struct Settings {
     pub max_permissions: usize,
     /// Channels that one allocation may hold.
     pub max_channels: usize,
+    /// Other servers that new clients are sent to.
+    pub alternates: Alternates,
     /// Whether a 403 names the rule that denied the peer.
     pub name_rule_in_reply: bool,
 }
@@ -84,6 +89,7 @@ impl Default for Settings {
             channel_keeps_permission: true,
             max_permissions: 128,
             max_channels: 128,
+            alternates: Alternates::default(),
             name_rule_in_reply: false,
         }
     }

@@ -1,8 +1,8 @@
 //! Stateless nonces (RFC 8489 §9.2): nothing is stored for a client that has not authenticated.
 //!
-//! A nonce is the nonce cookie of RFC 8489 §9.2, then base64 of the second it was issued in and an HMAC-SHA256 over
-//! that second, the cookie and the client's transport address. So it cannot be made up, used from another address,
-//! or have its feature bits changed.
+//! A nonce is the nonce cookie of RFC 8489 §9.2 with its security features, then base64 of the second it was issued in and
+//! an HMAC-SHA256 over that second, the cookie and the client's transport address. So it cannot be made up, used from
+//! another address, or have its feature bits changed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 use super::five_tuple::ClientAddr;
 use crate::auth::UnixTime;
 
-/// "obMatJos2" and no security feature (24 zero bits in base64).
-const COOKIE: &str = "obMatJos2AAAA";
+/// Every nonce begins so; the security features follow, 24 bits in base64.
+const COOKIE: &str = "obMatJos2";
+const COOKIE_LEN: usize = COOKIE.len() + 4;
 const TIME_LEN: usize = 8;
 const TAG_LEN: usize = 16;
 
@@ -33,15 +34,48 @@ impl NonceKey {
     }
 }
 
+/// What the server can do for clients that know RFC 8489 (§18.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Features {
+    /// It offers PASSWORD-ALGORITHMS.
+    pub(super) password_algorithms: bool,
+    /// It takes USERHASH for USERNAME.
+    pub(super) username_anonymity: bool,
+}
+
+impl Features {
+    /// The nonce cookie that tells of them.
+    fn cookie(self) -> String {
+        // RFC 8489 §9.2 counts the bits from the most significant one, its example in §B.1 from the least. Clients do either, so
+        // each feature has both.
+        let [mut first, mut last] = [0_u8; 2];
+        if self.password_algorithms {
+            (first, last) = (first | 0x80, last | 0x01);
+        }
+        if self.username_anonymity {
+            (first, last) = (first | 0x40, last | 0x02);
+        }
+        format!(
+            "{COOKIE}{}",
+            BASE64_STANDARD_NO_PAD.encode([first, 0, last])
+        )
+    }
+}
+
 /// Issues nonces and recognises them.
 pub(super) struct Nonces {
     key: NonceKey,
     lifetime: Duration,
+    cookie: String,
 }
 
 impl Nonces {
-    pub(super) fn new(key: NonceKey, lifetime: Duration) -> Self {
-        Self { key, lifetime }
+    pub(super) fn new(key: NonceKey, lifetime: Duration, features: Features) -> Self {
+        Self {
+            key,
+            lifetime,
+            cookie: features.cookie(),
+        }
     }
 
     /// Returns a nonce for one client, fresh from `now` on.
@@ -49,15 +83,15 @@ impl Nonces {
         let mut bytes = [0; TIME_LEN + TAG_LEN];
         bytes[..TIME_LEN].copy_from_slice(&now.0.to_be_bytes());
         bytes[TIME_LEN..].copy_from_slice(&self.tag(client, now));
-        let mut nonce = String::with_capacity(COOKIE.len() + 32);
-        nonce.push_str(COOKIE);
+        let mut nonce = String::with_capacity(COOKIE_LEN + 32);
+        nonce.push_str(&self.cookie);
         BASE64_STANDARD_NO_PAD.encode_string(bytes, &mut nonce);
         nonce
     }
 
     /// Whether `nonce` was issued to this client and is fresh.
     pub(super) fn is_fresh(&self, nonce: &[u8], client: ClientAddr, now: UnixTime) -> bool {
-        let Some(encoded) = nonce.strip_prefix(COOKIE.as_bytes()) else {
+        let Some(encoded) = nonce.strip_prefix(self.cookie.as_bytes()) else {
             return false;
         };
         let mut bytes = [0; TIME_LEN + TAG_LEN];
@@ -77,7 +111,7 @@ impl Nonces {
     fn tag(&self, client: ClientAddr, issued: UnixTime) -> [u8; TAG_LEN] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key.0[..]).expect("HMAC takes any key length");
-        mac.update(COOKIE.as_bytes());
+        mac.update(self.cookie.as_bytes());
         mac.update(&issued.0.to_be_bytes());
         match client.ip() {
             IpAddr::V4(ip) => mac.update(&ip.octets()),
@@ -95,7 +129,11 @@ mod tests {
     use super::*;
 
     fn nonces() -> Nonces {
-        Nonces::new(NonceKey::new([7; 32]), Duration::from_secs(60))
+        with(Features::default())
+    }
+
+    fn with(features: Features) -> Nonces {
+        Nonces::new(NonceKey::new([7; 32]), Duration::from_secs(60), features)
     }
 
     fn client(text: &str) -> ClientAddr {
@@ -133,8 +171,38 @@ mod tests {
                 "byte {at}"
             );
         }
-        for cut in [0, 5, COOKIE.len(), nonce.len() - 1] {
+        for cut in [0, 5, COOKIE_LEN, nonce.len() - 1] {
             assert!(!nonces.is_fresh(&nonce[..cut], alice, UnixTime(1000)));
         }
+    }
+
+    #[test]
+    fn features_are_told_in_either_order_of_bits() {
+        for (password_algorithms, username_anonymity, expected) in [
+            (false, false, "obMatJos2AAAA"),
+            (true, false, "obMatJos2gAAB"),
+            (false, true, "obMatJos2QAAC"),
+            (true, true, "obMatJos2wAAD"),
+        ] {
+            let nonces = with(Features {
+                password_algorithms,
+                username_anonymity,
+            });
+            let nonce = nonces.issue(client("192.0.2.1:1000"), UnixTime(1000));
+            assert!(nonce.starts_with(expected), "{nonce}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_of_other_features_is_stale() {
+        let alice = client("192.0.2.1:1000");
+        let nonce = nonces().issue(alice, UnixTime(1000));
+        let features = Features {
+            password_algorithms: true,
+            ..Features::default()
+        };
+        assert!(!with(features).is_fresh(nonce.as_bytes(), alice, UnixTime(1000)));
+        let swapped = nonce.replace("AAAA", "gAAB");
+        assert!(!with(features).is_fresh(swapped.as_bytes(), alice, UnixTime(1000)));
     }
 }

@@ -3,8 +3,8 @@
 use stun::error_code::{
     CODE_ADDR_FAMILY_NOT_SUPPORTED, CODE_ALLOC_MISMATCH, CODE_ALLOC_QUOTA_REACHED,
     CODE_BAD_REQUEST, CODE_FORBIDDEN, CODE_INSUFFICIENT_CAPACITY, CODE_PEER_ADDR_FAMILY_MISMATCH,
-    CODE_SERVER_ERROR, CODE_STALE_NONCE, CODE_UNAUTHORIZED, CODE_UNKNOWN_ATTRIBUTE,
-    CODE_UNSUPPORTED_TRANS_PROTO, CODE_WRONG_CREDENTIALS, ErrorCode,
+    CODE_SERVER_ERROR, CODE_STALE_NONCE, CODE_TRY_ALTERNATE, CODE_UNAUTHORIZED,
+    CODE_UNKNOWN_ATTRIBUTE, CODE_UNSUPPORTED_TRANS_PROTO, CODE_WRONG_CREDENTIALS, ErrorCode,
 };
 
 use crate::admission::peer_filter::Denied;
@@ -14,10 +14,12 @@ use crate::auth::AuthError;
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reject {
-    /// No MESSAGE-INTEGRITY: the first request of every client (RFC 8489 §9.2.4).
+    /// Not signed: the first request of every client (RFC 8489 §9.2.4).
     NoCredentials,
-    /// MESSAGE-INTEGRITY, but no USERNAME, REALM or NONCE.
+    /// Signed, but without USERNAME or USERHASH, REALM or NONCE.
     IncompleteCredentials,
+    /// The password algorithm is not named as it has to be (RFC 8489 §9.2.4).
+    PasswordAlgorithm(&'static str),
     /// Credentials that do not hold.
     BadCredentials(AuthError),
     /// The nonce is not ours, not this client's, or too old.
@@ -66,6 +68,8 @@ pub enum Reject {
     Exhausted,
     /// The relay socket could not be opened.
     System,
+    /// New clients are sent to another server.
+    TryAlternate,
 }
 
 /// How loudly the operator is told.
@@ -85,6 +89,7 @@ impl Reject {
         match self {
             Self::NoCredentials | Self::BadCredentials(_) => CODE_UNAUTHORIZED,
             Self::IncompleteCredentials
+            | Self::PasswordAlgorithm(_)
             | Self::BadTransport
             | Self::Malformed(_)
             | Self::Conflict(_)
@@ -107,6 +112,7 @@ impl Reject {
                 CODE_INSUFFICIENT_CAPACITY
             }
             Self::System => CODE_SERVER_ERROR,
+            Self::TryAlternate => CODE_TRY_ALTERNATE,
         }
     }
 
@@ -122,7 +128,9 @@ impl Reject {
         match self {
             // The same words for every way in which credentials fail: no oracle.
             Self::NoCredentials | Self::BadCredentials(_) => "Unauthorized",
-            Self::IncompleteCredentials => "USERNAME, REALM and NONCE must all be there",
+            Self::IncompleteCredentials => {
+                "USERNAME or USERHASH, REALM and NONCE must all be there"
+            }
             Self::StaleNonce => "Stale Nonce",
             Self::UnknownAttributes => "Unknown Attribute",
             Self::NoAllocation => "No allocation on this 5-tuple",
@@ -130,7 +138,7 @@ impl Reject {
             Self::OtherUser => "The allocation was made with another username",
             Self::BadTransport => "REQUESTED-TRANSPORT missing or malformed",
             Self::UnsupportedTransport => "Only UDP is relayed",
-            Self::Malformed(what) | Self::Conflict(what) => what,
+            Self::PasswordAlgorithm(what) | Self::Malformed(what) | Self::Conflict(what) => what,
             Self::UnsupportedFamily => "No relayed address of this family",
             Self::FamilyMismatch => "Not the address family of the allocation",
             Self::NoPeer => "XOR-PEER-ADDRESS missing",
@@ -145,15 +153,17 @@ impl Reject {
             Self::NoReservation => "No such reservation",
             Self::Exhausted => "The system has no room for another relay socket",
             Self::System => "Server Error",
+            Self::TryAlternate => "Try Alternate",
         }
     }
 
     /// How loudly the operator is told.
     pub fn loudness(&self) -> Loudness {
         match self {
-            Self::NoCredentials | Self::StaleNonce => Loudness::Debug,
+            Self::NoCredentials | Self::StaleNonce | Self::TryAlternate => Loudness::Debug,
             Self::NoPort | Self::Quota(QuotaReached::Total { .. }) => Loudness::Warn,
             Self::IncompleteCredentials
+            | Self::PasswordAlgorithm(_)
             | Self::BadCredentials(_)
             | Self::UnknownAttributes
             | Self::NoAllocation

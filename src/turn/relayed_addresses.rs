@@ -43,6 +43,14 @@ impl Family {
             IpAddr::V6(_) => Self::V6,
         }
     }
+
+    /// Not this one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
 }
 
 /// Which ports may be claimed.

@@ -1,5 +1,6 @@
 //! Requests that need credentials: checked, obeyed or refused, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
@@ -9,9 +10,11 @@ use super::Now;
 use super::five_tuple::Flow;
 use super::method::unknown_attributes;
 use super::output::{Event, Output, Refused};
+use super::password_algorithms::{self, OFFERED};
 use super::reject::Reject;
 use super::server::Server;
 use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
+use crate::wire::message::ATTR_USERHASH;
 use crate::wire::reply::Reply;
 use crate::wire::{Message, Method, PeerAddr, integrity};
 
@@ -112,8 +115,12 @@ impl Server {
         if !request.has_integrity() {
             return Err(Reject::NoCredentials);
         }
+        let auth = Arc::clone(&self.auth);
+        let hash = request.get(ATTR_USERHASH);
+        // No user has an empty name: a hash that is nobody's costs as much as another.
+        let hashed = hash.map(|hash| auth.name_of(hash).unwrap_or_default());
         let (Some(username), Some(realm), Some(nonce)) = (
-            request.text(ATTR_USERNAME),
+            request.text(ATTR_USERNAME).or(hashed),
             request.text(ATTR_REALM),
             request.get(ATTR_NONCE),
         ) else {
@@ -122,15 +129,15 @@ impl Server {
         if username.len() > MAX_USERNAME {
             return Err(Reject::Malformed("USERNAME is 508 bytes at most"));
         }
-        if realm != self.auth.realm() {
+        let algorithm = password_algorithms::chosen(request, auth.has_every_algorithm())?;
+        if realm != auth.realm() {
             return Err(Reject::BadCredentials(AuthError::WrongPassword));
         }
         let authenticated = match self.owner_of(flow, username, request) {
             Some(owner) => owner,
             None => {
-                let credential = self
-                    .auth
-                    .authenticate(username, now.unix, &mut |key| {
+                let credential = auth
+                    .authenticate(username, algorithm, now.unix, &mut |key| {
                         integrity::verify(request, key.as_bytes())
                     })
                     .map_err(Reject::BadCredentials)?;
@@ -179,7 +186,8 @@ impl Server {
         let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
         if matches!(reject.code(), CODE_UNAUTHORIZED | CODE_STALE_NONCE) {
             let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
-            reply = reply.challenge(self.auth.realm(), &nonce);
+            let algorithms = self.auth.has_every_algorithm().then_some(&OFFERED[..]);
+            reply = reply.challenge(self.auth.realm(), &nonce, algorithms);
         }
         let username = request.text(ATTR_USERNAME);
         self.note_refusal(&flow, request, reject, username, None);
@@ -207,7 +215,12 @@ impl Server {
         peer: Option<PeerAddr>,
     ) {
         let reason = reject.reason(self.settings.name_rule_in_reply);
-        let reply = Reply::error(request, reject.code(), &reason)
+        let mut reply = Reply::error(request, reject.code(), &reason);
+        if reject == Reject::TryAlternate {
+            let alternates = &self.settings.alternates;
+            reply = alternates.add_to(reply, &flow, request, self.counters.refusals);
+        }
+        let reply = reply
             .software(self.settings.software.as_deref())
             .sign(key.as_bytes());
         self.note_refusal(&flow, request, reject, Some(username), peer);

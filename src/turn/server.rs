@@ -13,7 +13,7 @@ use super::by_client::ByClient;
 use super::deadline::{Deadlines, Ending};
 use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
-use super::nonce::{NonceKey, Nonces};
+use super::nonce::{Features, NonceKey, Nonces};
 use super::output::{AllocationEnded, Event, Handover, Local, Output, RelayId, ToPeer};
 use super::peer_policy::PeerPolicy;
 use super::relayed_addresses::{Owner, RelayedAddresses};
@@ -147,6 +147,10 @@ impl Server {
     /// Makes a relay without allocations.
     pub fn new(parts: Parts) -> Self {
         let lifetime = parts.settings.nonce_lifetime;
+        let features = Features {
+            password_algorithms: parts.auth.has_every_algorithm(),
+            username_anonymity: parts.auth.knows_hashes(),
+        };
         Self {
             policy: PeerPolicy::new(parts.peers, Arc::clone(&parts.relayed)),
             settings: parts.settings,
@@ -156,7 +160,7 @@ impl Server {
             bandwidth: parts.bandwidth,
             total_bandwidth: parts.total_bandwidth,
             limiter: parts.reply_limiter,
-            nonces: Nonces::new(parts.nonce_key, lifetime),
+            nonces: Nonces::new(parts.nonce_key, lifetime, features),
             rng: StdRng::from_seed(parts.seed),
             deadlines: Deadlines::default(),
             outputs: VecDeque::new(),

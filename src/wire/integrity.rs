@@ -1,36 +1,99 @@
-//! MESSAGE-INTEGRITY: HMAC-SHA1 over the message up to itself (RFC 8489 §14.5).
+//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: HMACs over the message up to themselves (RFC 8489 §14.5, §14.6).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use stun::attributes::ATTR_MESSAGE_INTEGRITY;
+use sha2::Sha256;
+use stun::attributes::{ATTR_MESSAGE_INTEGRITY, AttrType};
 
-use super::message::{HEADER_LEN, INTEGRITY_LEN, Message};
+use super::message::{
+    ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, HEADER_LEN,
+    Message,
+};
 
-/// Whether MESSAGE-INTEGRITY was made with `key`. Takes constant time for a given message length.
+/// What the HMAC is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// MESSAGE-INTEGRITY.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256. TURN uses it whole, 32 bytes long.
+    Sha256,
+}
+
+/// The attribute that protects a message, and where it begins.
+#[derive(Clone, Copy)]
+pub(super) struct Integrity {
+    pub(super) hash: Hash,
+    pub(super) offset: usize,
+}
+
+impl Hash {
+    /// What a response is signed with (RFC 8489 §9.2.4): SHA-256 if the request names a password algorithm, whichever one it is.
+    pub(super) fn of_response_to(request: &Message<'_>) -> Self {
+        let names = [ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS];
+        match names.iter().any(|name| request.contains(*name)) {
+            true => Self::Sha256,
+            false => Self::Sha1,
+        }
+    }
+
+    /// The length of the attribute's value.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    fn attribute(self) -> AttrType {
+        match self {
+            Self::Sha1 => ATTR_MESSAGE_INTEGRITY,
+            Self::Sha256 => ATTR_MESSAGE_INTEGRITY_SHA256,
+        }
+    }
+}
+
+/// Whether a message was signed with `key`. Takes constant time for a given message length.
+///
+/// Where both attributes are there, only MESSAGE-INTEGRITY-SHA256 counts (RFC 8489 §9.2.4).
 pub fn verify(message: &Message<'_>, key: &[u8]) -> bool {
-    let Some(offset) = message.integrity_offset() else {
+    let Some(Integrity { hash, offset }) = message.integrity() else {
         return false;
     };
     let bytes = message.bytes();
-    // The length in the header counts up to the end of MESSAGE-INTEGRITY, whatever follows it.
-    let end = offset + 4 + INTEGRITY_LEN;
-    let length = (end - HEADER_LEN) as u16;
-    let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes any key length");
-    mac.update(&bytes[..2]);
-    mac.update(&length.to_be_bytes());
-    mac.update(&bytes[4..offset]);
-    mac.verify_slice(&bytes[offset + 4..end]).is_ok()
+    let value = &bytes[offset + 4..offset + 4 + hash.len()];
+    match hash {
+        Hash::Sha1 => mac::<Hmac<Sha1>>(key, &bytes[..offset], hash)
+            .verify_slice(value)
+            .is_ok(),
+        Hash::Sha256 => mac::<Hmac<Sha256>>(key, &bytes[..offset], hash)
+            .verify_slice(value)
+            .is_ok(),
+    }
 }
 
-/// Ends a message with a MESSAGE-INTEGRITY made with `key`.
-pub(super) fn add(message: &mut stun::message::Message, key: &[u8]) {
-    let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes any key length");
-    // The length in the header counts MESSAGE-INTEGRITY already.
-    let length = (message.raw.len() - HEADER_LEN + 4 + INTEGRITY_LEN) as u16;
-    mac.update(&message.raw[..2]);
+/// Ends a message with an HMAC made with `key`.
+pub(super) fn add(message: &mut stun::message::Message, key: &[u8], hash: Hash) {
+    let covered = &message.raw;
+    match hash {
+        Hash::Sha1 => {
+            let value = mac::<Hmac<Sha1>>(key, covered, hash).finalize();
+            message.add(hash.attribute(), &value.into_bytes());
+        }
+        Hash::Sha256 => {
+            let value = mac::<Hmac<Sha256>>(key, covered, hash).finalize();
+            message.add(hash.attribute(), &value.into_bytes());
+        }
+    }
+}
+
+/// The HMAC over what is before the attribute. The length in the header counts up to the attribute's end, whatever follows it.
+fn mac<M: Mac + KeyInit>(key: &[u8], covered: &[u8], hash: Hash) -> M {
+    let length = (covered.len() - HEADER_LEN + 4 + hash.len()) as u16;
+    let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes any key length");
+    mac.update(&covered[..2]);
     mac.update(&length.to_be_bytes());
-    mac.update(&message.raw[4..]);
-    message.add(ATTR_MESSAGE_INTEGRITY, &mac.finalize().into_bytes());
+    mac.update(&covered[4..]);
+    mac
 }
 
 #[cfg(test)]
@@ -77,7 +140,7 @@ mod tests {
         MessageIntegrity(b"key".to_vec())
             .add_to(&mut theirs)
             .unwrap();
-        add(&mut message, b"key");
+        add(&mut message, b"key", Hash::Sha1);
         assert_eq!(message.raw, theirs.raw);
     }
 

@@ -8,15 +8,25 @@ use stun::message::MAGIC_COOKIE;
 
 use super::address::{BadAddress, PeerAddr, decode_xor};
 use super::fingerprint;
+use super::integrity::{Hash, Integrity};
 
 /// Length of the header.
 pub const HEADER_LEN: usize = 20;
-/// Length of the MESSAGE-INTEGRITY value.
-pub const INTEGRITY_LEN: usize = 20;
+/// MESSAGE-INTEGRITY-SHA256 (RFC 8489 §14.6).
+pub const ATTR_MESSAGE_INTEGRITY_SHA256: AttrType = AttrType(0x001C);
+/// PASSWORD-ALGORITHM (RFC 8489 §14.12).
+pub const ATTR_PASSWORD_ALGORITHM: AttrType = AttrType(0x001D);
+/// USERHASH (RFC 8489 §14.4).
+pub const ATTR_USERHASH: AttrType = AttrType(0x001E);
+/// PASSWORD-ALGORITHMS (RFC 8489 §14.11).
+pub const ATTR_PASSWORD_ALGORITHMS: AttrType = AttrType(0x8002);
 /// ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §18.11).
 pub const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 /// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
 pub const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+
+/// ALTERNATE-DOMAIN (RFC 8489 §14.16).
+pub const ATTR_ALTERNATE_DOMAIN: AttrType = AttrType(0x8003);
 
 /// Unknown attributes listed in one 420 at most: bounds the reply to a request that names thousands.
 const MAX_UNKNOWN_LISTED: usize = 64;
@@ -78,7 +88,7 @@ pub enum Malformed {
     UnknownMethod,
     /// An attribute runs past the end of the message.
     AttributeOverrun,
-    /// MESSAGE-INTEGRITY of another length than 20 bytes.
+    /// MESSAGE-INTEGRITY of another length than 20 bytes, or MESSAGE-INTEGRITY-SHA256 of another than 32: TURN truncates none.
     IntegrityLength,
     /// FINGERPRINT is not last, not four bytes, or not right.
     Fingerprint,
@@ -86,15 +96,15 @@ pub enum Malformed {
 
 /// One whole STUN message whose structure has been checked.
 ///
-/// Attributes behind MESSAGE-INTEGRITY cannot be seen through it (RFC 8489 §14.5).
+/// Attributes behind MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 cannot be seen through it (RFC 8489 §14.5, §14.6).
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],
     method: Method,
     class: Class,
-    /// Where the visible attributes end: at MESSAGE-INTEGRITY, at FINGERPRINT or at the end.
+    /// Where the visible attributes end: at the first that protects them, at FINGERPRINT or at the end.
     end: usize,
-    integrity: Option<usize>,
+    integrity: Option<Integrity>,
     fingerprint: bool,
 }
 
@@ -129,17 +139,17 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Finds MESSAGE-INTEGRITY and FINGERPRINT, and checks that every attribute lies within the message.
+    /// Finds what protects the message, and checks that every attribute lies within it.
     fn walk(&mut self) -> Result<(), Malformed> {
         let mut offset = HEADER_LEN;
         while offset < self.bytes.len() {
             let (typ, value, next) =
                 attribute_at(self.bytes, offset).ok_or(Malformed::AttributeOverrun)?;
-            if typ == attr::ATTR_MESSAGE_INTEGRITY && self.integrity.is_none() {
-                if value.len() != INTEGRITY_LEN {
+            if let Some(hash) = self.integrity_hash(typ) {
+                if value.len() != hash.len() {
                     return Err(Malformed::IntegrityLength);
                 }
-                self.integrity = Some(offset);
+                self.integrity = Some(Integrity { hash, offset });
                 self.end = self.end.min(offset);
             } else if typ == attr::ATTR_FINGERPRINT {
                 let expected = fingerprint::of(&self.bytes[..offset]).to_be_bytes();
@@ -152,6 +162,16 @@ impl<'a> Message<'a> {
             offset = next;
         }
         Ok(())
+    }
+
+    /// The hash of an attribute that protects what is before it: the first of its kind, and nothing counts behind
+    /// MESSAGE-INTEGRITY-SHA256 but FINGERPRINT (RFC 8489 §14.6).
+    fn integrity_hash(&self, typ: AttrType) -> Option<Hash> {
+        match self.integrity.map(|integrity| integrity.hash) {
+            None if typ == attr::ATTR_MESSAGE_INTEGRITY => Some(Hash::Sha1),
+            None | Some(Hash::Sha1) if typ == ATTR_MESSAGE_INTEGRITY_SHA256 => Some(Hash::Sha256),
+            _ => None,
+        }
     }
 
     /// Its method.
@@ -176,12 +196,12 @@ impl<'a> Message<'a> {
         self.fingerprint
     }
 
-    /// Where MESSAGE-INTEGRITY begins.
-    pub(super) fn integrity_offset(&self) -> Option<usize> {
+    /// What protects it: MESSAGE-INTEGRITY-SHA256 where both are there (RFC 8489 §9.2.4).
+    pub(super) fn integrity(&self) -> Option<Integrity> {
         self.integrity
     }
 
-    /// Whether it carries MESSAGE-INTEGRITY.
+    /// Whether it carries MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256.
     pub fn has_integrity(&self) -> bool {
         self.integrity.is_some()
     }
@@ -191,7 +211,7 @@ impl<'a> Message<'a> {
         self.bytes
     }
 
-    /// The attributes in order, up to MESSAGE-INTEGRITY.
+    /// The attributes in order, up to the first that protects them.
     pub fn attributes(&self) -> impl Iterator<Item = (AttrType, &'a [u8])> + use<'a> {
         let (visible, mut offset) = (&self.bytes[..self.end], HEADER_LEN);
         std::iter::from_fn(move || {
@@ -310,6 +330,9 @@ fn is_unknown(typ: AttrType) -> bool {
                 | attr::ATTR_DONT_FRAGMENT
                 | attr::ATTR_XORMAPPED_ADDRESS
                 | attr::ATTR_RESERVATION_TOKEN
+                | ATTR_MESSAGE_INTEGRITY_SHA256
+                | ATTR_PASSWORD_ALGORITHM
+                | ATTR_USERHASH
         )
 }
 

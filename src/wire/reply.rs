@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, AttrType};
+use stun::addr::AlternateServer;
+use stun::attributes::{ATTR_ALTERNATE_SERVER, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, AttrType};
 use stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use stun::message::{
     CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
@@ -12,12 +13,16 @@ use stun::message::{
 use stun::uattrs::UnknownAttributes;
 use stun::xoraddr::XorMappedAddress;
 
+use super::integrity::Hash;
+use super::message::ATTR_PASSWORD_ALGORITHMS;
 pub use super::small_reply::SmallReply;
 use super::{Message, Method, fingerprint, integrity};
 
 /// A response under construction. Attributes appear in the order in which they are added.
 pub struct Reply {
     message: stun::message::Message,
+    /// What it is signed with.
+    hash: Hash,
     fingerprint: bool,
 }
 
@@ -43,6 +48,7 @@ impl Reply {
         message.write_header();
         Self {
             message,
+            hash: Hash::of_response_to(request),
             // A client that sends FINGERPRINT tells protocols apart by it (RFC 8489 §7).
             fingerprint: request.has_fingerprint(),
         }
@@ -69,10 +75,26 @@ impl Reply {
         })
     }
 
-    /// Adds REALM and NONCE: a challenge (RFC 8489 §9.2.4).
-    pub fn challenge(self, realm: &str, nonce: &str) -> Self {
-        self.with_raw(ATTR_REALM, realm.as_bytes())
-            .with_raw(ATTR_NONCE, nonce.as_bytes())
+    /// Adds ALTERNATE-SERVER.
+    pub fn alternate_server(mut self, address: SocketAddr) -> Self {
+        let attribute = AlternateServer {
+            ip: address.ip(),
+            port: address.port(),
+        };
+        let added = attribute.add_to_as(&mut self.message, ATTR_ALTERNATE_SERVER);
+        debug_assert!(added.is_ok(), "{added:?}");
+        self
+    }
+
+    /// Adds REALM, NONCE and PASSWORD-ALGORITHMS: a challenge (RFC 8489 §9.2.4).
+    pub fn challenge(self, realm: &str, nonce: &str, algorithms: Option<&[u8]>) -> Self {
+        let reply = self
+            .with_raw(ATTR_REALM, realm.as_bytes())
+            .with_raw(ATTR_NONCE, nonce.as_bytes());
+        match algorithms {
+            Some(list) => reply.with_raw(ATTR_PASSWORD_ALGORITHMS, list),
+            None => reply,
+        }
     }
 
     /// Adds SOFTWARE where there is one to tell.
@@ -88,9 +110,9 @@ impl Reply {
         self.with(&UnknownAttributes(types))
     }
 
-    /// Ends the response with MESSAGE-INTEGRITY.
+    /// Ends the response with MESSAGE-INTEGRITY, or MESSAGE-INTEGRITY-SHA256 if the request wants it.
     pub fn sign(mut self, key: &[u8]) -> Vec<u8> {
-        integrity::add(&mut self.message, key);
+        integrity::add(&mut self.message, key, self.hash);
         self.finish()
     }
 

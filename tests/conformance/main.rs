@@ -18,6 +18,8 @@ mod rest;
 mod rfc8489_auth;
 mod rfc8489_framing;
 mod rfc8489_message;
+mod rfc8489_password_algorithms;
+mod rfc8489_redirection;
 mod rfc8656_allocate;
 mod rfc8656_channels;
 mod rfc8656_indications;

@@ -9,6 +9,7 @@
 //! | `UTURN_TEST_SERVER_IPV6`, `UTURN_TEST_SERVER_TLS` | its IPv6 and TLS addresses |
 //! | `UTURN_TEST_CA` | PEM file with the certificate that its TLS certificate is checked against |
 //! | `UTURN_TEST_ALICE`, `UTURN_TEST_BOB`, `UTURN_TEST_CAROL` | `name:password` of users; of carol it knows the HA1 only |
+//! | `UTURN_TEST_ZOE` | `name:password` of a user whose password has `e\u{301}` and `\u{a0}` in it |
 //! | `UTURN_TEST_SECRET` | the shared secret of time-limited credentials |
 //! | `UTURN_TEST_DENIED_PEER` | a peer address that it refuses; default 127.0.0.200 |
 //! | `UTURN_TEST_SERVER_<FLAVOUR>` | `IP:PORT` of the same server configured as [`Flavour`] says |
@@ -31,8 +32,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::client::{Client, Credentials, Link};
-use flavour::{ALICE, BOB, CAROL, SECRET};
-pub use flavour::{EXTERNAL_ADDRESS, Flavour};
+use flavour::{ALICE, BOB, CAROL, SECRET, ZOE};
+pub use flavour::{ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour};
 use process::Process;
 
 /// A server, and what a client has to know about it.
@@ -48,6 +49,7 @@ pub struct Target {
     ipv6: Option<SocketAddr>,
     tls: Option<(SocketAddr, Arc<ClientConfig>)>,
     carol: Option<Credentials>,
+    zoe: Option<Credentials>,
     process: Option<Process>,
 }
 
@@ -100,6 +102,7 @@ impl Target {
             alice: Credentials::new(ALICE.0, ALICE.1),
             bob: Credentials::new(BOB.0, BOB.1),
             carol: Some(Credentials::new(CAROL.0, CAROL.1)),
+            zoe: Some(Credentials::new(ZOE.0, ZOE.1)),
             secret: SECRET.to_owned(),
             denied_peer: flavour::denied_peer(),
             process: Some(process),
@@ -132,6 +135,7 @@ impl Target {
             alice: user("ALICE").expect("UTURN_TEST_ALICE"),
             bob: user("BOB").expect("UTURN_TEST_BOB"),
             carol: user("CAROL"),
+            zoe: user("ZOE"),
             secret: variable("UTURN_TEST_SECRET").unwrap_or_default(),
             denied_peer: match variable("UTURN_TEST_DENIED_PEER") {
                 Some(text) => text.parse().expect("UTURN_TEST_DENIED_PEER: IP"),
@@ -190,6 +194,11 @@ impl Target {
         self.carol.as_ref().or_else(|| not_run("UTURN_TEST_CAROL"))
     }
 
+    /// The user whose password looks different once it is prepared.
+    pub fn zoe(&self) -> Option<&Credentials> {
+        self.zoe.as_ref().or_else(|| not_run("UTURN_TEST_ZOE"))
+    }
+
     /// Resident memory of the server, in KiB; known only of one that was started here.
     pub fn resident_memory(&self) -> Option<u64> {
         let process = self
@@ -219,7 +228,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// Reports the running test as not run, or not in full, and returns `None`. Written past the test harness, which hides
 /// what a passing test prints.
-fn not_run<T>(lacking: &str) -> Option<T> {
+pub fn not_run<T>(lacking: &str) -> Option<T> {
     let current = thread::current();
     let test = current.name().unwrap_or("a test");
     let line = format!("NOT RUN (in full): {test}: it needs {lacking}\n");

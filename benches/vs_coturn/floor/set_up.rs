@@ -6,7 +6,7 @@ use stun::attributes::{
     ATTR_CHANNEL_NUMBER, ATTR_LIFETIME, ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS,
 };
 use stun::error_code::CODE_UNAUTHORIZED;
-use uturn::auth::Key;
+use uturn::auth::{Key, PasswordAlgorithm};
 use uturn::wire::address::{MAX_VALUE, decode_xor, encode_xor};
 use uturn::wire::reply::Reply;
 use uturn::wire::{ChannelNumber, Message, Method, integrity};
@@ -26,7 +26,12 @@ pub(super) struct Challenger(Key);
 
 impl Default for Challenger {
     fn default() -> Self {
-        Self(Key::long_term(USER, REALM, PASSWORD))
+        Self(Key::long_term(
+            PasswordAlgorithm::Md5,
+            USER,
+            REALM,
+            PASSWORD,
+        ))
     }
 }
 
@@ -38,7 +43,7 @@ impl Challenger {
         }
         if !integrity::verify(request, self.0.as_bytes()) {
             return Err(Reply::error(request, CODE_UNAUTHORIZED, "Unauthorized")
-                .challenge(REALM, "nonce")
+                .challenge(REALM, "nonce", None)
                 .finish());
         }
         let asked = match request.method() {

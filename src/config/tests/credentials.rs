@@ -52,6 +52,17 @@ fn mistakes_about_users_are_refused() {
             "an ha1 is made for a realm",
         ),
         (
+            user("name = \"a\"\nha1_sha256 = \"abc\""),
+            "this is not 64 hexadecimal digits",
+        ),
+        (
+            user(&format!(
+                "name = \"a\"\npassword = \"q7Jv0aXz\"\nha1_sha256 = \"{}\"",
+                "0f".repeat(32)
+            )),
+            "an ha1_sha256 stands beside an ha1",
+        ),
+        (
             user("name = \"a\"\npassword = \"q7Jv0aXz\"").repeat(2),
             "the user `a` is there twice",
         ),

@@ -65,6 +65,11 @@ impl Server {
             return self.allocate_again(relay, request, &authenticated.username);
         }
         let wish = self.read_wish(request)?;
+        // RFC 8489 §10: only who is authenticated, and with a server that it can reach.
+        let client_family = Family::of(flow.five_tuple.server.ip());
+        if self.settings.alternates.has(client_family) {
+            return Err(Reject::TryAlternate);
+        }
         let address = self
             .relayed
             .choose(wish.family, flow.five_tuple.server.ip());

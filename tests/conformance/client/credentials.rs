@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
+use sha2::Sha256;
 
 /// A name and what proves it.
 #[derive(Clone, Debug)]
@@ -41,6 +42,16 @@ pub fn long_term_key(name: &str, realm: &str, password: &str) -> Vec<u8> {
     Md5::digest(format!("{name}:{realm}:{password}")).to_vec()
 }
 
+/// The key by SHA-256 (RFC 8489 §18.5.1.2).
+pub fn sha256_key(name: &str, realm: &str, password: &str) -> Vec<u8> {
+    Sha256::digest(format!("{name}:{realm}:{password}")).to_vec()
+}
+
+/// USERHASH (RFC 8489 §14.4).
+pub fn userhash(name: &str, realm: &str) -> Vec<u8> {
+    Sha256::digest(format!("{name}:{realm}")).to_vec()
+}
+
 /// Seconds since 1970 at `offset` seconds from now.
 pub fn unix_time(offset: i64) -> i64 {
     let now = SystemTime::now()
@@ -51,6 +62,12 @@ pub fn unix_time(offset: i64) -> i64 {
 
 pub(super) fn hmac_sha1(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+pub(super) fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
 }

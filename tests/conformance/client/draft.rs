@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::address::{self, COOKIE};
-use super::attribute::{FINGERPRINT, MESSAGE_INTEGRITY};
-use super::credentials::hmac_sha1;
+use super::attribute::{FINGERPRINT, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256};
+use super::credentials::{hmac_sha1, hmac_sha256};
 
 /// The two bits that say what a message is (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,14 @@ impl Draft {
         let covered = self.claim_length(body + 24);
         let hmac = hmac_sha1(key, &covered.bytes);
         covered.put(MESSAGE_INTEGRITY, hmac)
+    }
+
+    /// Appends MESSAGE-INTEGRITY-SHA256 (RFC 8489 §14.6).
+    pub fn sign_sha256(self, key: &[u8]) -> Self {
+        let body = self.bytes.len() - 20;
+        let covered = self.claim_length(body + 36);
+        let hmac = hmac_sha256(key, &covered.bytes);
+        covered.put(MESSAGE_INTEGRITY_SHA256, hmac)
     }
 
     /// Appends FINGERPRINT (RFC 8489 §14.7).

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::address::{self, COOKIE};
 use super::attribute::*;
-use super::credentials::hmac_sha1;
+use super::credentials::{hmac_sha1, hmac_sha256};
 use super::draft::{Class, fingerprint};
 
 /// One datagram or one frame of a stream.
@@ -168,6 +168,17 @@ impl Message {
         let length = u16::try_from(integrity.offset + 24 - 20).expect("within a message");
         covered[2..4].copy_from_slice(&length.to_be_bytes());
         integrity.value == hmac_sha1(key, &covered)
+    }
+
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there, whole and made with `key`, and no MESSAGE-INTEGRITY (RFC 8489 §9.2.4).
+    pub fn is_signed_by_sha256_with(&self, key: &[u8]) -> bool {
+        let Some(integrity) = self.find(MESSAGE_INTEGRITY_SHA256) else {
+            return false;
+        };
+        let mut covered = self.bytes[..integrity.offset].to_vec();
+        let length = u16::try_from(integrity.offset + 36 - 20).expect("within a message");
+        covered[2..4].copy_from_slice(&length.to_be_bytes());
+        integrity.value == hmac_sha256(key, &covered) && !self.has(MESSAGE_INTEGRITY)
     }
 
     /// Whether FINGERPRINT is absent, or last and right (RFC 8489 §14.7).

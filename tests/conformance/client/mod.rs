@@ -15,7 +15,7 @@ mod peer;
 mod sniffer;
 mod turn;
 
-pub use credentials::{Credentials, long_term_key, unix_time};
+pub use credentials::{Credentials, long_term_key, sha256_key, unix_time, userhash};
 pub use draft::{Class, Draft, channel_data};
 pub use link::Link;
 pub use message::{Incoming, Message};

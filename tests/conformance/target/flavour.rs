@@ -6,10 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 pub const ALICE: (&str, &str) = ("alice", "a password");
 pub const BOB: (&str, &str) = ("bob", "another password");
 pub const CAROL: (&str, &str) = ("carol", "a third password");
+pub const ZOE: (&str, &str) = ("zoe", "pass\u{a0}cafe\u{301}");
 pub const SECRET: &str = "5f0e31c8a7d94b6290c4e1b7a3d8f2566a1e9b0c";
 const REALM: &str = "turn.example.org";
 /// MD5("carol:turn.example.org:a third password").
 const CAROL_HA1: &str = "a679cbee3db19eeb6c2b00749070f385";
+/// The same by SHA-256.
+const CAROL_SHA256: &str = "d9ef28bda5bbfbfbfa3cd59f3d1327f3ac6809f3fba10ecf31c99dc7a8bf0b90";
 
 /// Peers on loopback, which is denied by default, are allowed up to 127.0.0.99; this one stays denied.
 pub fn denied_peer() -> IpAddr {
@@ -45,6 +48,12 @@ pub enum Flavour {
     Nameless,
     /// An allocation ends with its credential.
     Strict,
+    /// Users alone, and no shared secret.
+    UsersOnly,
+    /// New clients are sent elsewhere: to one of two servers over IPv4, to one over IPv6.
+    Redirecting,
+    /// Of one user nothing is stored but an MD5.
+    Ha1Only,
 }
 
 /// The ports that a server is started on.
@@ -74,6 +83,9 @@ impl Flavour {
             Self::Impatient => "impatient",
             Self::Nameless => "nameless",
             Self::Strict => "strict",
+            Self::UsersOnly => "users_only",
+            Self::Redirecting => "redirecting",
+            Self::Ha1Only => "ha1_only",
         }
     }
 
@@ -116,11 +128,25 @@ impl Flavour {
             }
             Self::Nameless => config.set("turn", "software", false),
             Self::Strict => config.set("auth", "after_expiry", "\"end\""),
+            Self::UsersOnly => config.set("auth", "shared_secrets", "[]"),
+            Self::Redirecting => {
+                let servers = ALTERNATES.map(|server| format!("{server:?}")).join(", ");
+                config.set("turn", "alternate_servers", format!("[{servers}]"));
+                config.set("turn", "alternate_domain", format!("{ALTERNATE_DOMAIN:?}"));
+            }
+            Self::Ha1Only => {}
         }
-        config.text()
+        match self {
+            Self::Ha1Only => config.text(),
+            _ => config.text() + &format!("ha1_sha256 = {CAROL_SHA256:?}\n"),
+        }
     }
 }
 
+/// Where a server of [`Flavour::Redirecting`] sends new clients.
+pub const ALTERNATES: [&str; 3] = ["192.0.2.9:3478", "192.0.2.10:5349", "[2001:db8::9]:3478"];
+/// The name in their certificates.
+pub const ALTERNATE_DOMAIN: &str = "turn2.example.org";
 /// What a server of [`Flavour::External`] shows.
 pub const EXTERNAL_ADDRESS: &str = "198.51.100.7";
 
@@ -177,8 +203,8 @@ impl Config {
                 text += &format!("{key} = {value}\n");
             }
         }
-        for (name, password) in [ALICE, BOB] {
-            text += &format!("[[auth.users]]\nname = {name:?}\npassword = {password:?}\n");
+        for (name, password) in [ALICE, BOB, ZOE] {
+            text += &format!("[[auth.users]]\nname = \"{name}\"\npassword = \"{password}\"\n");
         }
         text + &format!(
             "[[auth.users]]\nname = {:?}\nha1 = {CAROL_HA1:?}\n",
