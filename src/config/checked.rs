@@ -152,6 +152,7 @@ fn turn(document: &raw::Document, reader: &mut Reader) -> turn::Settings {
         channel_keeps_permission: raw.channel_keeps_permission.value,
         max_permissions: raw.max_permissions.value.0 as usize,
         max_channels: raw.max_channels.value.0 as usize,
+        draft_address_families: raw.draft_address_families.value,
         name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
     }
 }

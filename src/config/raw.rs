@@ -84,6 +84,7 @@ sections! {
         max_permissions: Number<1, 65536> = "128",
         max_channels: Number<1, 16384> = "128",
         software: bool = "true",
+        draft_address_families: bool = "false",
         alternate_servers: Vec<At<SocketAddr>> = "[]",
         alternate_domain: Domain,
     }

@@ -1,7 +1,7 @@
 //! What the relay tells the operator, as log lines.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
@@ -53,7 +53,7 @@ impl EventLog {
             user = opened.user,
             client = %self.shown(opened.flow.five_tuple.client.ip()),
             transport = %opened.flow.five_tuple.transport,
-            relayed = %opened.relayed,
+            relayed = %listed(&opened.relayed),
             lifetime = opened.lifetime.as_secs(),
             "allocation opened"
         );
@@ -66,7 +66,7 @@ impl EventLog {
             user = ended.user,
             client = %self.shown(ended.flow.five_tuple.client.ip()),
             transport = %ended.flow.five_tuple.transport,
-            relayed = %ended.relayed,
+            relayed = %listed(&ended.relayed),
             seconds = ended.age.as_secs(),
             packets_to_peer = traffic.packets_to_peer,
             bytes_to_peer = traffic.bytes_to_peer,
@@ -133,6 +133,12 @@ impl fmt::Display for ShownAddress {
             }
         }
     }
+}
+
+/// Addresses with a space between them.
+fn listed(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    shown.join(" ")
 }
 
 #[cfg(test)]

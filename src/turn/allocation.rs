@@ -1,12 +1,13 @@
 //! One allocation: a relayed transport address that a client holds for a while (RFC 8656 §3.2, §7).
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::channel::Channels;
 use super::five_tuple::Flow;
+use super::method::Missing;
 use super::output::ReservationToken;
 use super::permission::Permissions;
+use super::relays::Relays;
 use crate::admission::bandwidth::Meter;
 use crate::admission::quota::Admitted;
 use crate::auth::Key;
@@ -82,6 +83,8 @@ pub(super) struct Opening {
     pub(super) transaction_id: TransactionId,
     pub(super) lifetime: Duration,
     pub(super) reserved: Option<ReservationToken>,
+    /// The family that was asked for and could not be had.
+    pub(super) missing: Option<Missing>,
 }
 
 /// One allocation.
@@ -90,10 +93,7 @@ pub(super) struct Allocation {
     pub(super) flow: Flow,
     pub(super) owner: Owner,
     pub(super) opening: Opening,
-    /// What its relay socket is bound to.
-    pub(super) bound: SocketAddr,
-    /// What clients and peers know it by.
-    pub(super) relayed: SocketAddr,
+    pub(super) relays: Relays,
     pub(super) opened_at: Instant,
     pub(super) expires: Instant,
     /// The deadline that counts, never later than `expires`: others for this allocation are out of date.

@@ -2,13 +2,11 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use slab::Slab;
-
-use super::allocation::Allocation;
 use super::five_tuple::FiveTuple;
 use super::output::RelayId;
+use super::slots::Slots;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 /// Finds allocations by their five-tuple. It holds their names only: the five-tuple that is compared lies in the allocation,
 /// which whoever looks it up needs next.
@@ -21,7 +19,7 @@ pub(super) struct ByClient {
 
 impl ByClient {
     /// The allocation of `five_tuple` among `slots`.
-    pub(super) fn find(&self, five_tuple: &FiveTuple, slots: &Slab<Allocation>) -> Option<RelayId> {
+    pub(super) fn find(&self, five_tuple: &FiveTuple, slots: &Slots) -> Option<RelayId> {
         let wanted = Some(five_tuple);
         let hash = self.hasher.hash_one(wanted);
         let same = |relay: &RelayId| five_tuple_of(*relay, slots) == wanted;
@@ -29,14 +27,14 @@ impl ByClient {
     }
 
     /// Enters an allocation that is in `slots`; its five-tuple has no other.
-    pub(super) fn insert(&mut self, relay: RelayId, slots: &Slab<Allocation>) {
+    pub(super) fn insert(&mut self, relay: RelayId, slots: &Slots) {
         let hasher = &self.hasher;
         let hash = |relay: &RelayId| hasher.hash_one(five_tuple_of(*relay, slots));
         self.names.insert_unique(hash(&relay), relay, hash);
     }
 
     /// Forgets an allocation, which still is in `slots`.
-    pub(super) fn remove(&mut self, relay: RelayId, slots: &Slab<Allocation>) {
+    pub(super) fn remove(&mut self, relay: RelayId, slots: &Slots) {
         let hash = self.hasher.hash_one(five_tuple_of(relay, slots));
         if let Ok(entry) = self.names.find_entry(hash, |other| *other == relay) {
             entry.remove();
@@ -48,7 +46,7 @@ impl ByClient {
     }
 }
 
-fn five_tuple_of(relay: RelayId, slots: &Slab<Allocation>) -> Option<&FiveTuple> {
-    let allocation = slots.get(relay.0 as usize)?;
+fn five_tuple_of(relay: RelayId, slots: &Slots) -> Option<&FiveTuple> {
+    let allocation = slots.get(relay)?;
     Some(&allocation.flow.five_tuple)
 }

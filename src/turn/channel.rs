@@ -13,6 +13,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::CHANNEL_LIFETIME;
+use super::relayed_addresses::Family;
 use crate::wire::{ChannelNumber, PeerAddr};
 
 /// The channels of one allocation: few, so two sorted lists beat two hash tables. Most have one, which lies where the
@@ -91,6 +92,13 @@ impl Channels {
                 }
             }
         }
+    }
+
+    /// Forgets those to peers of a family that the allocation no longer relays to.
+    pub(super) fn remove_family(&mut self, family: Family) {
+        let remains = |peer: PeerAddr| Family::of(peer.ip()) != family;
+        self.by_number.retain(|channel| remains(channel.peer));
+        self.by_peer.retain(|(peer, _)| remains(*peer));
     }
 
     /// The peer that `number` stands for.

@@ -20,8 +20,10 @@ mod permission;
 mod redirect;
 mod reject;
 mod relayed_addresses;
+mod relays;
 mod request;
 mod server;
+mod slots;
 
 pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
@@ -72,6 +74,8 @@ pub struct Settings {
     pub max_permissions: usize,
     /// Channels that one allocation may hold.
     pub max_channels: usize,
+    /// Whether ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE are also known by the numbers of the drafts before RFC 8656.
+    pub draft_address_families: bool,
     /// Other servers that new clients are sent to.
     pub alternates: Alternates,
     /// Whether a 403 names the rule that denied the peer.
@@ -89,6 +93,7 @@ impl Default for Settings {
             channel_keeps_permission: true,
             max_permissions: 128,
             max_channels: 128,
+            draft_address_families: false,
             alternates: Alternates::default(),
             name_rule_in_reply: false,
         }

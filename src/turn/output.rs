@@ -155,8 +155,8 @@ pub struct AllocationOpened {
     pub flow: Flow,
     /// The user id.
     pub user: String,
-    /// The relayed transport address, as peers see it.
-    pub relayed: SocketAddr,
+    /// The relayed transport addresses, as peers see them: one, or one of each family.
+    pub relayed: Vec<SocketAddr>,
     /// LIFETIME granted.
     pub lifetime: Duration,
 }
@@ -170,8 +170,8 @@ pub struct AllocationEnded {
     pub flow: Flow,
     /// The user id.
     pub user: String,
-    /// The relayed transport address, as peers saw it.
-    pub relayed: SocketAddr,
+    /// The relayed transport addresses that it had at its end, as peers saw them.
+    pub relayed: Vec<SocketAddr>,
     /// How long it lived.
     pub age: Duration,
     /// What it moved.

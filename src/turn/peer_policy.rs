@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::reject::Reject;
 use super::relayed_addresses::{Family, RelayedAddresses};
+use super::relays::Relays;
 use crate::admission::peer_filter::PeerFilter;
 use crate::wire::PeerAddr;
 
@@ -25,10 +26,10 @@ impl PeerPolicy {
         Self { filter, relayed }
     }
 
-    /// Whether an allocation of `family` may have this peer, and why not.
-    pub(super) fn admit(&self, peer: PeerAddr, family: Family) -> Result<(), Reject> {
-        // RFC 8656 §10.2, §12.2: the peer's family must be the relayed address's.
-        if Family::of(peer.ip()) != family {
+    /// Whether an allocation may have this peer, and why not.
+    pub(super) fn admit(&self, peer: PeerAddr, relays: &Relays) -> Result<(), Reject> {
+        // RFC 8656 §10.2, §12.2: the peer's family must be that of a relayed address.
+        if !relays.has(Family::of(peer.ip())) {
             return Err(Reject::FamilyMismatch);
         }
         if self.relayed.open_behind(peer.0).is_some() {

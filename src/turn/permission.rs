@@ -6,6 +6,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::PERMISSION_LIFETIME;
+use super::relayed_addresses::Family;
 
 /// The permissions of one allocation: few, so a sorted list beats a hash table. Most have one, which lies where the
 /// allocation lies.
@@ -40,6 +41,11 @@ impl Permissions {
         new.sort_unstable();
         new.dedup();
         live + new.len() <= max
+    }
+
+    /// Forgets those of a family that the allocation no longer relays to.
+    pub(super) fn remove_family(&mut self, family: Family) {
+        self.0.retain(|(ip, _)| Family::of(*ip) != family);
     }
 
     /// Whether `ip` has a permission that has not ended.

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use slab::Slab;
 
 use super::allocation::{Allocation, EndReason, Traffic};
 use super::by_client::ByClient;
@@ -17,6 +16,8 @@ use super::nonce::{Features, NonceKey, Nonces};
 use super::output::{AllocationEnded, Event, Handover, Local, Output, RelayId, ToPeer};
 use super::peer_policy::PeerPolicy;
 use super::relayed_addresses::{Owner, RelayedAddresses};
+use super::relays::Relay;
+use super::slots::Slots;
 use super::{Now, Settings};
 use crate::admission::bandwidth::{self, Meter, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
@@ -71,13 +72,15 @@ pub struct Server {
     pub(super) deadlines: Deadlines,
     pub(super) outputs: VecDeque<Output>,
     pub(super) pending: Option<PendingAllocate>,
-    pub(super) slots: Slab<Allocation>,
+    pub(super) slots: Slots,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
     bandwidth: bandwidth::Settings,
     pub(super) nonces: Nonces,
     limiter: SourceLimiter,
     by_client: ByClient,
+    /// Relays that are open.
+    relays: usize,
     /// The number of the next allocation.
     serials: u64,
     workers: u64,
@@ -165,8 +168,9 @@ impl Server {
             deadlines: Deadlines::default(),
             outputs: VecDeque::new(),
             pending: None,
-            slots: Slab::new(),
+            slots: Slots::default(),
             by_client: ByClient::default(),
+            relays: 0,
             counters: Counters::default(),
             serials: parts.worker.0 + 1,
             workers: parts.worker.1,
@@ -278,7 +282,7 @@ impl Server {
 
     /// Has an allocation looked at when it expires.
     pub(super) fn set_deadline(&mut self, relay: RelayId) {
-        if let Some(allocation) = self.slots.get_mut(relay.0 as usize) {
+        if let Some(allocation) = self.slots.get_mut(relay) {
             let serial = allocation.serial;
             allocation.deadline = allocation.expires;
             self.deadlines
@@ -292,14 +296,14 @@ impl Server {
         self.deadlines.sweep(|at, ending| match ending {
             Ending::Reservation(_) => true,
             Ending::Allocation { relay, serial } => slots
-                .get(relay.0 as usize)
+                .get(relay)
                 .is_some_and(|a| a.serial == serial && a.deadline == at),
         });
     }
 
     /// Ends every allocation: the server stops.
     pub fn handle_stop(&mut self, now: Now) {
-        let all: Vec<RelayId> = self.slots.iter().map(|(n, _)| RelayId(n as u32)).collect();
+        let all: Vec<RelayId> = self.slots.allocations().collect();
         for relay in all {
             self.end(relay, EndReason::ServerStopped, now.instant);
         }
@@ -322,7 +326,12 @@ impl Server {
 
     /// Allocations that exist.
     pub fn allocations(&self) -> usize {
-        self.slots.len()
+        self.by_client.len()
+    }
+
+    /// Relayed transport addresses that exist: one for each allocation, or two.
+    pub fn relays(&self) -> usize {
+        self.relays
     }
 
     /// Deadlines that wait, some of them out of date: no more than a few for each allocation and reservation.
@@ -339,17 +348,18 @@ impl Server {
         self.by_client.find(five_tuple, &self.slots)
     }
 
+    /// The allocation that has this relay.
     pub(super) fn allocation(&self, relay: RelayId) -> Option<&Allocation> {
-        self.slots.get(relay.0 as usize)
+        self.slots.get(relay)
     }
 
     pub(super) fn allocation_mut(&mut self, relay: RelayId) -> Option<&mut Allocation> {
-        self.slots.get_mut(relay.0 as usize)
+        self.slots.get_mut(relay)
     }
 
-    /// What the next allocation's relay will be called.
+    /// What the next relay will be called.
     pub(super) fn next_relay(&self) -> RelayId {
-        RelayId(self.slots.vacant_key() as u32)
+        self.slots.next()
     }
 
     pub(super) fn next_serial(&mut self) -> u64 {
@@ -374,29 +384,60 @@ impl Server {
             self.relay_of(&allocation.flow.five_tuple).is_none(),
             "one allocation a five-tuple"
         );
-        let bound = allocation.bound;
-        let relay = RelayId(self.slots.insert(allocation) as u32);
-        let worker = self.worker;
-        self.relayed.set_owner(bound, Owner { worker, relay });
+        let relay = self.slots.insert(allocation);
+        self.relays += 1;
         self.by_client.insert(relay, &self.slots);
+        self.own_relays(relay);
         self.counters.allocations += 1;
+    }
+
+    /// Adds a second relay, under the name that [`next_relay`](Self::next_relay) gave, to the allocation that lies at `first`.
+    pub(super) fn insert_second(&mut self, first: RelayId, second: Relay) {
+        let named = self.slots.insert_second(first);
+        debug_assert_eq!(named, second.id);
+        self.relays += 1;
+        if let Some(allocation) = self.slots.get_mut(first) {
+            allocation.relays.add(second);
+        }
+        self.own_relays(first);
+    }
+
+    /// Says whose the relays of an allocation are: from here on they are open.
+    fn own_relays(&self, relay: RelayId) {
+        let worker = self.worker;
+        for relay in self.slots.get(relay).iter().flat_map(|a| a.relays.all()) {
+            let owner = Owner {
+                worker,
+                relay: relay.id,
+            };
+            self.relayed.set_owner(relay.bound, owner);
+        }
+    }
+
+    /// Closes one of an allocation's two relays. Nothing passes through it after that.
+    pub(super) fn close_relay(&mut self, relay: &Relay) {
+        self.relays -= 1;
+        self.relayed.clear_owner(relay.bound);
+        self.slots.remove_second(relay.id);
+        self.outputs.push_back(Output::CloseRelay(relay.id));
     }
 
     /// Removes an allocation at once: nothing is relayed after it.
     pub(super) fn end(&mut self, relay: RelayId, reason: EndReason, now: Instant) {
         self.by_client.remove(relay, &self.slots);
-        let Some(allocation) = self.slots.try_remove(relay.0 as usize) else {
+        let Some(allocation) = self.slots.remove(relay) else {
             return;
         };
-        self.relayed.clear_owner(allocation.bound);
-        debug_assert_eq!(self.by_client.len(), self.slots.len());
-        self.outputs.push_back(Output::CloseRelay(relay));
+        for relay in allocation.relays.all() {
+            self.close_relay(relay);
+        }
+        let relayed = allocation.relays.all().map(|relay| relay.relayed);
         self.outputs
             .push_back(Output::Event(Event::Ended(AllocationEnded {
                 serial: allocation.serial,
                 flow: allocation.flow,
                 user: allocation.owner.user_id,
-                relayed: allocation.relayed,
+                relayed: relayed.collect(),
                 age: now.saturating_duration_since(allocation.opened_at),
                 traffic: allocation.traffic,
                 reason,

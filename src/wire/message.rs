@@ -24,6 +24,10 @@ pub const ATTR_PASSWORD_ALGORITHMS: AttrType = AttrType(0x8002);
 pub const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 /// ADDRESS-ERROR-CODE (RFC 8656 §18.12).
 pub const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+/// ADDITIONAL-ADDRESS-FAMILY as the drafts before RFC 8656 numbered it, and coturn 4.6 with its `turnutils_uclient`.
+pub const ATTR_DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8032);
+/// ADDRESS-ERROR-CODE as the drafts before RFC 8656 numbered it.
+pub const ATTR_DRAFT_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8033);
 
 /// ALTERNATE-DOMAIN (RFC 8489 §14.16).
 pub const ATTR_ALTERNATE_DOMAIN: AttrType = AttrType(0x8003);

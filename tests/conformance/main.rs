@@ -22,6 +22,7 @@ mod rfc8489_password_algorithms;
 mod rfc8489_redirection;
 mod rfc8656_allocate;
 mod rfc8656_channels;
+mod rfc8656_dual;
 mod rfc8656_indications;
 mod rfc8656_ip_fields;
 mod rfc8656_permissions;

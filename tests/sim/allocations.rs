@@ -368,25 +368,3 @@ fn no_two_workers_give_an_allocation_the_same_number() {
     assert_eq!(numbers((0, 2)), [1, 3, 5]);
     assert_eq!(numbers((1, 2)), [2, 4, 6]);
 }
-
-#[test]
-fn an_additional_family_is_refused_in_the_response() {
-    const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
-    const ADDRESS_ERROR_CODE: u16 = 0x8001;
-    let mut net = Net::new();
-    let alice = net.client("alice");
-    let with = |family| Request::allocate().with(ADDITIONAL_ADDRESS_FAMILY, [family, 0, 0, 0]);
-    for family in [0, 1, 9] {
-        assert_eq!(net.refusal(alice, with(family)), 400, "{family}");
-    }
-    let both = with(2).family(2);
-    assert_eq!(net.refusal(alice, both), 400);
-    let response = net.succeed(alice, with(2));
-    let error = response.get(ADDRESS_ERROR_CODE).expect("the reason");
-    assert_eq!(error[..4], [2, 0, 4, 40]);
-    assert!(response.address(XOR_RELAYED_ADDRESS).is_ipv4());
-    assert!(
-        !net.succeed(alice, Request::refresh())
-            .has(ADDRESS_ERROR_CODE)
-    );
-}

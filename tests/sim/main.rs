@@ -10,6 +10,7 @@ mod calls;
 mod channels;
 mod credentials;
 mod data;
+mod dual;
 mod garbage;
 mod permissions;
 mod policy;

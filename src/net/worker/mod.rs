@@ -210,15 +210,20 @@ impl Worker {
     fn do_outputs(&mut self, now: Now) {
         let mut kernel_drops = 0;
         while let Some(output) = self.server.poll_output() {
+            let is_closing = matches!(output, Output::CloseRelay(_));
             match output {
                 Output::Reply { flow, bytes } => self.reply(&flow, &bytes),
                 Output::OpenRelay(wish) => {
                     let opened = self.relays.open(&wish);
                     self.server.handle_relay_opened(wish.relay, opened, now);
                 }
-                Output::CloseRelay(relay) => kernel_drops = self.relays.close(relay),
+                Output::CloseRelay(relay) => kernel_drops += self.relays.close(relay),
                 Output::DropReservation(token) => self.relays.drop_reservation(token),
                 Output::Event(event) => self.log.write(&event, kernel_drops, now.instant),
+            }
+            // They belong to what is said next, if anything.
+            if !is_closing {
+                kernel_drops = 0;
             }
         }
     }

@@ -7,7 +7,6 @@ use crate::turn::Now;
 use crate::turn::channel::BindError;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
-use crate::turn::relayed_addresses::Family;
 use crate::turn::server::Server;
 use crate::wire::reply::Reply;
 use crate::wire::{ChannelNumber, Message, PeerAddr};
@@ -51,7 +50,7 @@ impl Server {
             .channels
             .can_bind(number, peer, now.instant, max_channels)
             .map_err(Reject::from)?;
-        self.policy.admit(peer, Family::of(allocation.bound.ip()))?;
+        self.policy.admit(peer, &allocation.relays)?;
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         if !allocation
             .permissions

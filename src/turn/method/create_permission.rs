@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use crate::turn::Now;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
-use crate::turn::relayed_addresses::Family;
 use crate::turn::server::Server;
 use crate::wire::reply::Reply;
 use crate::wire::{Message, PeerAddr};
@@ -20,15 +19,14 @@ impl Server {
         request: &Message<'_>,
         now: Now,
     ) -> Result<Reply, (Reject, Option<PeerAddr>)> {
-        let family = match self.allocation(relay) {
-            Some(allocation) => Family::of(allocation.bound.ip()),
-            None => return Err((Reject::NoAllocation, None)),
+        let Some(allocation) = self.allocation(relay) else {
+            return Err((Reject::NoAllocation, None));
         };
         let mut peers: Vec<IpAddr> = Vec::new();
         for peer in request.peer_addresses() {
             let peer = peer.map_err(|_| (BAD_PEER, None))?;
             self.policy
-                .admit(peer, family)
+                .admit(peer, &allocation.relays)
                 .map_err(|reject| (reject, Some(peer)))?;
             peers.push(peer.ip());
         }

@@ -54,7 +54,7 @@ impl Server {
     ) -> Result<ToClient, DropReason> {
         let peer = self.policy.source(source);
         let channel_keeps = self.settings.channel_keeps_permission;
-        let Some(allocation) = self.slots.get_mut(relay.0 as usize) else {
+        let Some(allocation) = self.slots.get_mut(relay) else {
             return Err(DropReason::NoAllocation);
         };
         if allocation.has_ended(now.instant) {

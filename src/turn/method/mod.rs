@@ -9,5 +9,5 @@ mod refresh;
 mod relay_to_relay;
 mod send;
 
-pub(super) use allocate::PendingAllocate;
+pub(super) use allocate::{Missing, PendingAllocate};
 pub(super) use binding::unknown_attributes;

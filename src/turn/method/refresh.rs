@@ -11,6 +11,7 @@ use crate::turn::allocation::EndReason;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
+use crate::turn::relays::Removed;
 use crate::turn::server::Server;
 use crate::wire::Message;
 use crate::wire::reply::Reply;
@@ -30,11 +31,11 @@ impl Server {
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         let flow = allocation.flow;
         // RFC 8656 §8.2: the family must be one that the allocation has.
-        if let Some(family) = requested_family(request)
-            && family != Ok(Family::of(allocation.bound.ip()))
-        {
-            return Err(Reject::FamilyMismatch);
-        }
+        let family = match requested_family(request) {
+            None => None,
+            Some(Ok(family)) if allocation.relays.has(family) => Some(family),
+            Some(_) => return Err(Reject::FamilyMismatch),
+        };
         let granted = if delete {
             Duration::ZERO
         } else {
@@ -49,10 +50,28 @@ impl Server {
             .software(self.settings.software.as_deref())
             .sign(key.as_bytes());
         // Whoever hears that it is deleted may have its port, its place and its share of the quota at once.
-        if delete {
-            self.end(relay, EndReason::Deleted, now.instant);
+        match (delete, family) {
+            (true, Some(family)) => self.delete_relay(relay, family, now),
+            (true, None) => self.end(relay, EndReason::Deleted, now.instant),
+            (false, _) => {}
         }
         self.reply(flow, reply);
         Ok(())
+    }
+
+    /// Deletes one of two relayed transport addresses with what belongs to it (RFC 8656 §8.1), or the allocation with its last.
+    fn delete_relay(&mut self, relay: RelayId, family: Family, now: Now) {
+        let Some(allocation) = self.allocation_mut(relay) else {
+            return;
+        };
+        match allocation.relays.remove(family) {
+            Removed::One(removed) => {
+                allocation.permissions.remove_family(family);
+                allocation.channels.remove_family(family);
+                self.close_relay(&removed);
+            }
+            Removed::Last => self.end(relay, EndReason::Deleted, now.instant),
+            Removed::None => {}
+        }
     }
 }

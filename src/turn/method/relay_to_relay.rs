@@ -38,7 +38,7 @@ impl Server {
             self.dropped(DropReason::TooLarge);
             return FromClient::Dropped;
         }
-        let Some(from) = self.allocation(relay).map(|allocation| allocation.bound) else {
+        let Some(from) = self.bound(relay) else {
             return FromClient::Dropped;
         };
         if owner.worker != self.worker {
@@ -71,10 +71,16 @@ impl Server {
         len: usize,
         now: Now,
     ) -> Option<ToClient> {
-        if self.allocation(relay).is_none_or(|a| a.bound != to) {
+        if self.bound(relay) != Some(to) {
             self.dropped(DropReason::NoAllocation);
             return None;
         }
         self.handle_peer(relay, from, len, now)
+    }
+
+    /// What a relay is bound to.
+    fn bound(&self, relay: RelayId) -> Option<SocketAddr> {
+        let relay = self.allocation(relay)?.relays.named(relay)?;
+        Some(relay.bound)
     }
 }

@@ -79,7 +79,7 @@ impl Server {
         now: Now,
     ) -> Result<ToPeer, DropReason> {
         let channel_keeps = self.settings.channel_keeps_permission;
-        let Some(allocation) = self.slots.get_mut(relay.0 as usize) else {
+        let Some(allocation) = self.slots.get_mut(relay) else {
             return Err(DropReason::NoAllocation);
         };
         if allocation.has_ended(now.instant) {
@@ -92,12 +92,16 @@ impl Server {
         } = outgoing;
         let checked = if !allocation.permits(peer, now.instant, channel_keeps) {
             Err(DropReason::NoPermission)
-        } else if peer.0.port() == 0 || peer.0.is_ipv4() != allocation.bound.is_ipv4() {
-            Err(DropReason::Malformed)
         } else {
-            self.policy.target(peer).ok_or(DropReason::PeerDenied)
+            match allocation.relays.toward(peer.ip()) {
+                Some(relay) if peer.0.port() != 0 => {
+                    let target = self.policy.target(peer).ok_or(DropReason::PeerDenied);
+                    target.map(|target| (relay.id, target))
+                }
+                Some(_) | None => Err(DropReason::Malformed),
+            }
         };
-        let metered = checked.and_then(|target| {
+        let metered = checked.and_then(|route| {
             allocation
                 .meter
                 .take(
@@ -106,11 +110,11 @@ impl Server {
                     now.instant,
                     &mut self.total_bandwidth,
                 )
-                .map(|()| target)
+                .map(|()| route)
                 .map_err(|_| DropReason::Bandwidth)
         });
         match metered {
-            Ok(target) => {
+            Ok((relay, target)) => {
                 allocation.traffic.packets_to_peer += 1;
                 allocation.traffic.bytes_to_peer += payload.len() as u64;
                 Ok(ToPeer {

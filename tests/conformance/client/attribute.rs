@@ -22,9 +22,12 @@ pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
 pub const ALTERNATE_DOMAIN: u16 = 0x8003;
+pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
 pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
 pub const SOFTWARE: u16 = 0x8022;
 pub const ALTERNATE_SERVER: u16 = 0x8023;
+/// ADDITIONAL-ADDRESS-FAMILY in the drafts before RFC 8656.
+pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8032;
 pub const FINGERPRINT: u16 = 0x8028;
 
 /// Comprehension-required numbers that nobody has assigned.

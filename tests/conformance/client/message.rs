@@ -144,6 +144,11 @@ impl Message {
         self.get(kind).map(|value| address::decode(value, self.id))
     }
 
+    /// Every XORed address in an attribute `kind`.
+    pub fn addresses(&self, kind: u16) -> impl Iterator<Item = SocketAddr> {
+        self.all(kind).map(|value| address::decode(value, self.id))
+    }
+
     pub fn text(&self, kind: u16) -> Option<&str> {
         self.get(kind)
             .map(|value| std::str::from_utf8(value).expect("UTF-8"))

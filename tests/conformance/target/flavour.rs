@@ -52,6 +52,10 @@ pub enum Flavour {
     UsersOnly,
     /// New clients are sent elsewhere: to one of two servers over IPv4, to one over IPv6.
     Redirecting,
+    /// Relays from an IPv4 address alone.
+    Ipv4Only,
+    /// Every switch for old clients is on.
+    Compatible,
     /// Of one user nothing is stored but an MD5.
     Ha1Only,
 }
@@ -85,6 +89,8 @@ impl Flavour {
             Self::Strict => "strict",
             Self::UsersOnly => "users_only",
             Self::Redirecting => "redirecting",
+            Self::Ipv4Only => "ipv4_only",
+            Self::Compatible => "compatible",
             Self::Ha1Only => "ha1_only",
         }
     }
@@ -133,6 +139,11 @@ impl Flavour {
                 let servers = ALTERNATES.map(|server| format!("{server:?}")).join(", ");
                 config.set("turn", "alternate_servers", format!("[{servers}]"));
                 config.set("turn", "alternate_domain", format!("{ALTERNATE_DOMAIN:?}"));
+            }
+            Self::Ipv4Only => config.set("relay", "addresses", "[\"127.0.0.1\"]"),
+            Self::Compatible => {
+                config.set("turn", "channel_numbers", "\"rfc5766\"");
+                config.set("turn", "draft_address_families", true);
             }
             Self::Ha1Only => {}
         }

@@ -14,8 +14,9 @@ pub struct Shell {
     open: HashMap<RelayId, SocketAddr>,
     reserved: HashMap<ReservationToken, SocketAddr>,
     opened: u16,
-    /// Makes the next relay socket fail.
+    /// Makes the next relay socket fail, once [`spared`](Self::spared) ones have been opened.
     pub fails_with: Option<OpenError>,
+    pub spared: u32,
 }
 
 impl Shell {
@@ -26,13 +27,19 @@ impl Shell {
             reserved: HashMap::new(),
             opened: 0,
             fails_with: None,
+            spared: 0,
         }
     }
 
     pub fn open(&mut self, wish: &OpenRelay) -> Result<OpenedRelay, OpenError> {
         assert!(!self.open.contains_key(&wish.relay), "{wish:?} is open");
-        if let Some(error) = self.fails_with.take() {
-            return Err(error);
+        match self.spared.checked_sub(1) {
+            Some(spared) => self.spared = spared,
+            None => {
+                if let Some(error) = self.fails_with.take() {
+                    return Err(error);
+                }
+            }
         }
         let bound = match wish.want {
             Want::Any => self.claim(wish, Parity::Any)?,
