@@ -53,6 +53,13 @@ fn a_bar_is_met_from_its_side() {
 }
 
 #[test]
+fn the_floor_is_reached_within_a_tenth_from_the_side_that_is_worse() {
+    assert!(Figure::CpuOfPacket.is_at(1.1) && !Figure::CpuOfPacket.is_at(1.11));
+    assert!(Figure::Delivered.is_at(0.91) && !Figure::Delivered.is_at(0.9));
+    assert!(Figure::CpuOfPacket.is_at(0.5) && Figure::Delivered.is_at(2.0));
+}
+
+#[test]
 fn a_figure_that_is_missing_is_none() {
     let run = json!({"server_cpu_us_per_packet": 3.5, "latency_us": null, "delivered_pps": 0.0});
     assert_eq!(Figure::CpuOfPacket.of(&run), Some(3.5));

@@ -16,7 +16,7 @@ use super::{document, floor, machine, namespace, process, table};
 /// Compares this server with Debian's coturn, on this machine and in a network namespace of its own
 ///
 /// Each row is measured in rounds: uturn, coturn, and the next row. Ratios are of neighbouring runs; their median and their
-/// spread are told. Takes two cores that have nothing else to do; all rows take about eight minutes a round.
+/// spread are told. Takes two cores that have nothing else to do; all rows take about five minutes a round.
 #[derive(Parser)]
 #[command(name = "vs_coturn", bin_name = "cargo bench --bench vs_coturn --", after_help = HELP)]
 pub struct Options {

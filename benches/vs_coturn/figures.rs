@@ -43,6 +43,19 @@ impl Figure {
         }
     }
 
+    /// Whether a figure is as good as the floor's, of which it is so much: within a tenth.
+    pub fn is_at(self, over_floor: f64) -> bool {
+        const TENTH_MORE: f64 = 1.1;
+        match self {
+            Self::Delivered => over_floor * TENTH_MORE >= 1.0,
+            Self::CpuOfPacket
+            | Self::MedianLatency
+            | Self::HighLatency
+            | Self::CpuOfAllocation
+            | Self::Memory => over_floor <= TENTH_MORE,
+        }
+    }
+
     /// As it is shown.
     pub fn show(self, figure: f64) -> String {
         match self {

@@ -207,12 +207,17 @@ fn highest_rate() -> Vec<Row> {
     for traffic in [Traffic::Up, Traffic::Down] {
         for size in SIZES {
             let cell = Cell::full_load(Transport::Udp, traffic, size, FEW).at(Rate::Search);
-            rows.push(Row::versus(
+            let mut row = Row::versus(
                 format!("UDP {traffic}, {size} B, highest rate"),
                 Figure::Delivered,
                 cell,
                 Some(Bar::AtLeast(1.2)),
-            ));
+            );
+            row.floor = Some(Floor::Figure(Side {
+                cell,
+                server: Server::Floor,
+            }));
+            rows.push(row);
         }
     }
     rows

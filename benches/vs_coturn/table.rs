@@ -18,9 +18,6 @@ struct Summary {
     has_time_to_spare: bool,
 }
 
-/// A row is at the floor when it costs no more than so much of it.
-const AT_THE_FLOOR: f64 = 1.1;
-
 impl Summary {
     fn of(row: &Row, results: &Results) -> Self {
         let figures = |side| results.figures(side, row.figure);
@@ -38,7 +35,7 @@ impl Summary {
         let verdict = match (row.bar, ratio) {
             (None, _) | (_, None) => "",
             (Some(bar), Some(ratio)) if bar.is_met(ratio.median) => "met",
-            _ if over_floor.is_some_and(|over| over.median <= AT_THE_FLOOR) => "at the floor",
+            _ if over_floor.is_some_and(|over| row.figure.is_at(over.median)) => "at the floor",
             _ => "not met",
         };
         Self {
