@@ -30,7 +30,9 @@ pub(super) fn check(
     host: &Surroundings,
     reader: &mut Reader,
 ) -> Option<Usable> {
-    let raw::Tls { certificate, key } = &tls.value;
+    let raw::Tls {
+        certificate, key, ..
+    } = &tls.value;
     for (value, name) in [(certificate, "certificate"), (key, "key")] {
         if value.is_none() && !reader.is_flawed(&tls.span) {
             let problem = Problem::error(tls.span.clone(), format!("[tls] has no `{name}`"));

@@ -103,6 +103,7 @@ fn shell(document: &raw::Document) -> net::Settings {
         },
         idle_timeout: limits.idle_timeout.value.0,
         handshake_timeout: limits.handshake_timeout.value.0,
+        plain_on_tls: (document.tls.as_ref()).is_none_or(|tls| tls.value.accept_plain.value),
         listener_receive_buffer: server.listener_receive_buffer.value.0,
         relay_receive_buffer: server.relay_receive_buffer.value.0,
         udp_backend: server.udp_backend.value.0,

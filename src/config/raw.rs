@@ -44,6 +44,7 @@ sections! {
     struct Tls {
         certificate: PathBuf,
         key: PathBuf,
+        accept_plain: bool = "true",
     }
 
     /// Who may use the relay.

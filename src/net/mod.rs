@@ -53,6 +53,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
+    /// Whether a client that begins with STUN at a TLS listener is served in the clear.
+    pub plain_on_tls: bool,
     /// Receive buffer of a UDP listener, in bytes.
     pub listener_receive_buffer: usize,
     /// Receive buffer of a relay socket, in bytes.

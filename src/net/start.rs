@@ -186,6 +186,7 @@ fn new_worker(
         tls: shared.tls.clone(),
         idle_timeout: relay.net.idle_timeout,
         handshake_timeout: relay.net.handshake_timeout,
+        plain_on_tls: relay.net.plain_on_tls,
     };
     let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
     let members = ready_set.members().map_err(queue)?;

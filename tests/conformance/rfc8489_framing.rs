@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::client::attribute::XOR_MAPPED_ADDRESS;
-use crate::client::{Client, Draft, Peer, QUIET_TIME, attribute, channel_data, is_refused, method};
-use crate::target::Target;
+use crate::client::{
+    ANSWER_TIME, Client, Draft, Peer, QUIET_TIME, attribute, channel_data, is_refused, method,
+};
+use crate::target::{Flavour, Target};
 
 /// RFC 8489 §12: a Binding over a stream is answered with the stream's source address.
 #[test]
@@ -175,4 +177,28 @@ fn channel(client: &mut Client) -> (SocketAddr, Peer) {
     let relay = client.allocate();
     client.bind(0x4000, peer.address());
     (relay, peer)
+}
+
+/// A client that sends plain STUN to the TLS port is served, as libnice needs for `turns:`; and not where that is off.
+#[test]
+fn tls_08_plain_stun_on_the_tls_port_is_served_if_allowed() {
+    let server = Target::shared();
+    if let Some(mut client) = server.tcp_to_the_tls_port() {
+        let peer = Peer::at("127.0.0.2");
+        client.allocate();
+        client.bind(0x4000, peer.address());
+        client.channel_data(0x4000, b"in the clear");
+        peer.expect(b"in the clear");
+        // Others go on with TLS.
+        if let Some(mut client) = server.tls() {
+            client.allocate();
+        }
+    }
+    let Some(strict) = Target::with(Flavour::Strict) else {
+        return;
+    };
+    if let Some(mut client) = strict.tcp_to_the_tls_port() {
+        client.send(&Draft::request(method::BINDING).bytes());
+        assert!(client.is_closed_within(ANSWER_TIME));
+    }
 }

@@ -174,6 +174,14 @@ impl Target {
         }
     }
 
+    /// TCP without TLS, to the port for TLS.
+    pub fn tcp_to_the_tls_port(&self) -> Option<Client> {
+        let address = self
+            .tls_address()
+            .or_else(|| not_run("UTURN_TEST_SERVER_TLS"))?;
+        Some(Client::new(Link::tcp(address), &self.alice))
+    }
+
     pub fn udp_over_ipv6(&self) -> Option<Client> {
         let ipv6 = self.ipv6.or_else(|| not_run("UTURN_TEST_SERVER_IPV6"))?;
         let local = "::1".parse().expect("an IP address");

@@ -42,6 +42,7 @@ pub fn loopback_relay() -> Relay {
             new_connections: rate_limit::Settings::default(),
             idle_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
+            plain_on_tls: true,
             listener_receive_buffer: 1 << 20,
             relay_receive_buffer: 1 << 18,
             udp_backend: udp_backend(),

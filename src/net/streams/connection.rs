@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use super::StreamSettings;
 use super::tls_session::TlsSession;
 use crate::net::connections::Place;
-use crate::turn::{FiveTuple, Flow};
+use crate::turn::{FiveTuple, Flow, Transport};
 use crate::wire::{Kind, classify};
 
 /// How long what waits may take to be written once the client has closed its side.
@@ -80,6 +80,18 @@ impl Connection {
                     _ => Err(error),
                 },
             };
+        }
+    }
+
+    /// Serves a client in the clear that begins with STUN although it is expected to speak TLS: libnice does for `turns:`, and
+    /// so what is built on it. Nobody is talked out of TLS by this, as the first byte is the client's.
+    pub(in crate::net) fn fall_back(&mut self, received: &[u8]) {
+        if self.tls.is_some()
+            && self.before_allocation == 0
+            && classify(received) == Some(Kind::Stun)
+        {
+            self.tls = None;
+            self.flow.five_tuple.transport = Transport::Tcp;
         }
     }
 
@@ -186,7 +198,7 @@ impl Connection {
 pub(super) mod tests {
     use super::*;
     use crate::net::connections::Connections;
-    use crate::turn::{ClientAddr, LinkId, Transport};
+    use crate::turn::{ClientAddr, LinkId};
 
     /// A connection over a socket that has been accepted.
     pub(in crate::net::streams) fn connection_of(socket: std::net::TcpStream) -> Connection {

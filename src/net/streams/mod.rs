@@ -49,6 +49,8 @@ pub(super) struct StreamSettings {
     pub(super) idle_timeout: Duration,
     /// How long a TLS handshake may take.
     pub(super) handshake_timeout: Duration,
+    /// Whether a client that begins with STUN where TLS is expected is served in the clear.
+    pub(super) plain_on_tls: bool,
 }
 
 /// The open connections of one worker.
@@ -296,6 +298,11 @@ impl Streams {
         self.slots
             .get(place)
             .is_some_and(|slot| !slot.outbound.is_empty())
+    }
+
+    /// Whether a client that begins with STUN where TLS is expected is served in the clear.
+    pub(super) fn allows_plain_on_tls(&self) -> bool {
+        self.settings.plain_on_tls
     }
 
     /// Lends memory for the beginning of a message.

@@ -141,6 +141,9 @@ impl Worker {
             Progress::Emptied
         };
         let received = &mut buffer[..len];
+        if self.streams.allows_plain_on_tls() {
+            connection.fall_back(received);
+        }
         let (messages, records) = (&mut scratch.messages, &mut scratch.records);
         messages.clear();
         records.clear();

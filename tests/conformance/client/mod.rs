@@ -21,4 +21,4 @@ pub use link::Link;
 pub use message::{Incoming, Message};
 pub use peer::{Peer, is_refused};
 pub use sniffer::Sniffer;
-pub use turn::{Client, QUIET_TIME, allocate, polled};
+pub use turn::{ANSWER_TIME, Client, QUIET_TIME, allocate, polled};

@@ -46,7 +46,7 @@ pub enum Flavour {
     Impatient,
     /// No SOFTWARE.
     Nameless,
-    /// An allocation ends with its credential.
+    /// An allocation ends with its credential, and a TLS port takes nothing but TLS.
     Strict,
     /// Users alone, and no shared secret.
     UsersOnly,
@@ -133,7 +133,10 @@ impl Flavour {
                 config.set("limits", "handshake_timeout", "\"1s\"");
             }
             Self::Nameless => config.set("turn", "software", false),
-            Self::Strict => config.set("auth", "after_expiry", "\"end\""),
+            Self::Strict => {
+                config.set("auth", "after_expiry", "\"end\"");
+                config.set("tls", "accept_plain", false);
+            }
             Self::UsersOnly => config.set("auth", "shared_secrets", "[]"),
             Self::Redirecting => {
                 let servers = ALTERNATES.map(|server| format!("{server:?}")).join(", ");
