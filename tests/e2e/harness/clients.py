@@ -29,8 +29,8 @@ def missing_clients():
     missing = [name for name in PROGRAMS if not find_program(name)]
     if not Path(CHROMIUM).is_file():
         missing.append(CHROMIUM)
-    if not (E2E / "node_modules/playwright-core").is_dir():
-        missing.append("playwright-core")
+    packages = ["playwright-core", "werift", "node-datachannel"]
+    missing += [name for name in packages if not (E2E / "node_modules" / name).is_dir()]
     if not PYTHON.is_file():
         missing.append("aiortc")
     return missing

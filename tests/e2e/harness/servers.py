@@ -23,11 +23,14 @@ class Server:
     certificates: Certificates
 
 
-def start_server(context, name, uturn_extra=""):
-    """Starts the server under test in its namespace and returns once every port answers."""
+def start_server(context, name, uturn_extra="", with_secret=True):
+    """Starts the server under test in its namespace and returns once every port answers.
+
+    Without the shared secret, uturn has static users alone.
+    """
     certificates = make_certificates(context.folder)
     if context.server == "uturn":
-        command = uturn(context, name, certificates, uturn_extra)
+        command = uturn(context, name, certificates, uturn_extra, with_secret)
     else:
         command = coturn(context, certificates)
     service = Service(context.net.on_server(command), context.folder / f"{name}.log")
@@ -45,9 +48,12 @@ def answers():
     )
 
 
-def uturn(context, name, certificates, extra):
+def uturn(context, name, certificates, extra, with_secret):
     config = context.folder / f"{name}.toml"
-    write_secret(config, UTURN_CONFIG.format(certificates=certificates) + extra)
+    text = UTURN_CONFIG.format(certificates=certificates)
+    if not with_secret:
+        text = text.replace(f'shared_secrets = ["{SECRET}"]\n', "")
+    write_secret(config, text + extra)
     return [context.binary, "serve", "--config", config]
 
 

@@ -1,6 +1,6 @@
 """The rows of the table: one file for each independent client."""
 
-from rows import aiortc, chromium, startup, tls, uclient
+from rows import aiortc, chromium, node, startup, tls, uclient
 
 
 def all_groups():
@@ -8,6 +8,8 @@ def all_groups():
         uclient.GROUP,
         tls.GROUP,
         aiortc.GROUP,
+        node.GROUP,
+        node.USERS_GROUP,
         chromium.GROUP,
         chromium.DEV_GROUP,
         startup.GROUP,

@@ -3,6 +3,7 @@
 Each row runs some clients that send numbered messages through the server and count what comes
 back. Nothing may be lost. What this client asks of a server:
 
+- With `-Z`, a second relayed address by the numbers of the drafts before RFC 8656: `draft_address_families = true`.
 - Channel numbers from the whole of RFC 5766's range, at random: `channel_numbers = "rfc5766"`.
   Two numbers of one client collide once in 16384 times, which a server has to refuse (RFC 8656
   §12); such a run says nothing and is repeated.
@@ -37,6 +38,7 @@ MESSAGE_BYTES = 170  # Not a multiple of 4: ChannelData is padded on streams (RF
 UTURN_CONFIG = """
 [turn]
 channel_numbers = "rfc5766"
+draft_address_families = true
 
 [limits]
 allocations_per_user = 4096
@@ -154,6 +156,8 @@ GROUP = Group(
         Row("uclient udp, IPv6 relay, to a peer", Relays(f"-c {UDP} {PEER6}")),
         Row("uclient udp, IPv6 listener and relay", Relays(f"-y -c -x {UDP}", SERVER6)),
         Row("uclient udp, IPv6 listener, IPv4 relay", Relays(f"-y -c -X {UDP}", SERVER6)),
+        Row("uclient udp, IPv4 and IPv6 relay in one", Relays(f"-y -c -Z {UDP}")),
+        Row("uclient udp, IPv4 and IPv6 relay in one, Send", Relays(f"-y -c -s -Z {UDP}")),
         Row("uclient tcp, channels, client to client", Relays(f"-y -c {TCP}")),
         Row("uclient tcp, Send, client to client", Relays(f"-y -c -s {TCP}")),
         Row("uclient tcp, channels, to a peer", Relays(f"-c {TCP} {PEER4}")),
