@@ -28,11 +28,15 @@ pub(super) struct Integrity {
 
 impl Hash {
     /// What a response is signed with (RFC 8489 §9.2.4): SHA-256 if the request names a password algorithm, whichever one it is.
+    ///
+    /// By the letter that holds for a request that is signed by SHA-1 all the same. Such a client (turn-client-proto, limited
+    /// to SHA-1) does not know the response to be its server's, so it gets the hash that it has used.
     pub(super) fn of_response_to(request: &Message<'_>) -> Self {
         let names = [ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS];
-        match names.iter().any(|name| request.contains(*name)) {
-            true => Self::Sha256,
-            false => Self::Sha1,
+        let is_named = names.iter().any(|name| request.contains(*name));
+        match request.integrity() {
+            Some(integrity) if is_named => integrity.hash,
+            Some(_) | None => Self::Sha1,
         }
     }
 

@@ -202,6 +202,15 @@ fn aut_14_algorithms_are_free_to_choose() {
     let request = offer.choose(allocate(), MD5).sign_sha256(&key);
     let answer = offer.client.exchange(&request).success();
     assert!(answer.is_signed_by_sha256_with(&key), "{answer:?}");
+    // Who signs by SHA-1 although it names an algorithm may know no other hash.
+    let request = offer
+        .choose(Draft::request(method::REFRESH), MD5)
+        .sign(&key);
+    let answer = offer.client.exchange(&request).success();
+    assert!(
+        answer.is_signed_with(&key) || answer.is_signed_by_sha256_with(&key),
+        "{answer:?}"
+    );
     let Some(server) = Target::rest() else {
         return;
     };
