@@ -88,11 +88,17 @@ impl EventLog {
         let method = format_args!("{:?}", refused.method);
         let client = self.shown(refused.client.ip());
         let (user, peer) = (refused.username.as_deref(), refused.peer.map(|peer| peer.0));
-        let reason = refused.reject.detail();
+        let (refusal, reason) = (refused.reject.label(), refused.reject.detail());
         match loudness {
-            Loudness::Debug => debug!(code, %method, %client, user, ?peer, reason, "refused"),
-            Loudness::Info => info!(code, %method, %client, user, ?peer, reason, "refused"),
-            Loudness::Warn => warn!(code, %method, %client, user, ?peer, reason, "refused"),
+            Loudness::Debug => {
+                debug!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+            }
+            Loudness::Info => {
+                info!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+            }
+            Loudness::Warn => {
+                warn!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+            }
         }
     }
 

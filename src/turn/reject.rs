@@ -83,111 +83,191 @@ pub enum Loudness {
     Warn,
 }
 
+/// What is said of a refusal, to whom.
+struct Row {
+    /// To the client: ERROR-CODE,
+    code: ErrorCode,
+    /// and the reason phrase, which the developer of a client reads.
+    phrase: &'static str,
+    /// To programs of the operator: a word that does not change.
+    label: &'static str,
+    /// How loudly to the operator.
+    loudness: Loudness,
+}
+
 impl Reject {
+    /// The one table.
+    fn row(&self) -> Row {
+        use Loudness::{Debug, Info, Warn};
+        let (code, label, loudness, phrase) = match self {
+            // The same words for every way in which credentials fail: no oracle.
+            Self::NoCredentials => (CODE_UNAUTHORIZED, "no_credentials", Debug, "Unauthorized"),
+            Self::BadCredentials(AuthError::UnknownUser) => {
+                (CODE_UNAUTHORIZED, "unknown_user", Info, "Unauthorized")
+            }
+            Self::BadCredentials(AuthError::WrongPassword) => {
+                (CODE_UNAUTHORIZED, "wrong_password", Info, "Unauthorized")
+            }
+            Self::BadCredentials(AuthError::Expired { .. }) => (
+                CODE_UNAUTHORIZED,
+                "expired_credential",
+                Info,
+                "Unauthorized",
+            ),
+            Self::IncompleteCredentials => (
+                CODE_BAD_REQUEST,
+                "incomplete_credentials",
+                Info,
+                "USERNAME or USERHASH, REALM and NONCE must all be there",
+            ),
+            Self::PasswordAlgorithm(what) => (CODE_BAD_REQUEST, "password_algorithm", Info, *what),
+            Self::StaleNonce => (CODE_STALE_NONCE, "stale_nonce", Debug, "Stale Nonce"),
+            Self::UnknownAttributes => (
+                CODE_UNKNOWN_ATTRIBUTE,
+                "unknown_attributes",
+                Info,
+                "Unknown Attribute",
+            ),
+            Self::NoAllocation => (
+                CODE_ALLOC_MISMATCH,
+                "no_allocation",
+                Info,
+                "No allocation on this 5-tuple",
+            ),
+            Self::AllocationExists => (
+                CODE_ALLOC_MISMATCH,
+                "allocation_exists",
+                Info,
+                "This 5-tuple has an allocation",
+            ),
+            Self::OtherUser => (
+                CODE_WRONG_CREDENTIALS,
+                "other_user",
+                Info,
+                "The allocation was made with another username",
+            ),
+            Self::BadTransport => (
+                CODE_BAD_REQUEST,
+                "bad_transport",
+                Info,
+                "REQUESTED-TRANSPORT missing or malformed",
+            ),
+            Self::UnsupportedTransport => (
+                CODE_UNSUPPORTED_TRANS_PROTO,
+                "unsupported_transport",
+                Info,
+                "Only UDP is relayed",
+            ),
+            Self::Malformed(what) => (CODE_BAD_REQUEST, "malformed", Info, *what),
+            Self::Conflict(what) => (CODE_BAD_REQUEST, "conflict", Info, *what),
+            Self::UnsupportedFamily => (
+                CODE_ADDR_FAMILY_NOT_SUPPORTED,
+                "unsupported_family",
+                Info,
+                "No relayed address of this family",
+            ),
+            Self::FamilyMismatch => (
+                CODE_PEER_ADDR_FAMILY_MISMATCH,
+                "family_mismatch",
+                Info,
+                "Not the address family of the allocation",
+            ),
+            Self::NoPeer => (
+                CODE_BAD_REQUEST,
+                "no_peer",
+                Info,
+                "XOR-PEER-ADDRESS missing",
+            ),
+            Self::BadChannelNumber => (
+                CODE_BAD_REQUEST,
+                "bad_channel_number",
+                Info,
+                "CHANNEL-NUMBER missing or out of range",
+            ),
+            Self::ChannelInUse => (
+                CODE_BAD_REQUEST,
+                "channel_in_use",
+                Info,
+                "The channel is bound to another peer",
+            ),
+            Self::PeerHasChannel => (
+                CODE_BAD_REQUEST,
+                "peer_has_channel",
+                Info,
+                "The peer is bound to another channel",
+            ),
+            Self::PeerDenied(_) => (CODE_FORBIDDEN, "peer_denied", Info, "Forbidden peer"),
+            Self::NotRelayed => (CODE_FORBIDDEN, "peer_not_relayed", Info, "Forbidden peer"),
+            Self::Quota(QuotaReached::Total { .. }) => (
+                CODE_INSUFFICIENT_CAPACITY,
+                "server_full",
+                Warn,
+                "This server is full",
+            ),
+            Self::Quota(_) => (
+                CODE_ALLOC_QUOTA_REACHED,
+                "quota_reached",
+                Info,
+                "Allocation Quota Reached",
+            ),
+            // RFC 8656 §19: 508 where some capacity limit is reached.
+            Self::AllocationFull => (
+                CODE_INSUFFICIENT_CAPACITY,
+                "allocation_full",
+                Info,
+                "The allocation has no room for more peers",
+            ),
+            Self::NoPort => (
+                CODE_INSUFFICIENT_CAPACITY,
+                "no_port",
+                Warn,
+                "No relay port is free",
+            ),
+            Self::NoReservation => (
+                CODE_INSUFFICIENT_CAPACITY,
+                "no_reservation",
+                Info,
+                "No such reservation",
+            ),
+            // The shell has warned of what the system refuses.
+            Self::Exhausted => (
+                CODE_INSUFFICIENT_CAPACITY,
+                "exhausted",
+                Info,
+                "The system has no room for another relay socket",
+            ),
+            Self::System => (CODE_SERVER_ERROR, "system", Info, "Server Error"),
+            Self::TryAlternate => (CODE_TRY_ALTERNATE, "try_alternate", Debug, "Try Alternate"),
+        };
+        Row {
+            code,
+            phrase,
+            label,
+            loudness,
+        }
+    }
+
     /// The ERROR-CODE.
     pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NoCredentials | Self::BadCredentials(_) => CODE_UNAUTHORIZED,
-            Self::IncompleteCredentials
-            | Self::PasswordAlgorithm(_)
-            | Self::BadTransport
-            | Self::Malformed(_)
-            | Self::Conflict(_)
-            | Self::NoPeer
-            | Self::BadChannelNumber
-            | Self::ChannelInUse
-            | Self::PeerHasChannel => CODE_BAD_REQUEST,
-            Self::PeerDenied(_) | Self::NotRelayed => CODE_FORBIDDEN,
-            Self::UnknownAttributes => CODE_UNKNOWN_ATTRIBUTE,
-            Self::NoAllocation | Self::AllocationExists => CODE_ALLOC_MISMATCH,
-            Self::StaleNonce => CODE_STALE_NONCE,
-            Self::UnsupportedFamily => CODE_ADDR_FAMILY_NOT_SUPPORTED,
-            Self::OtherUser => CODE_WRONG_CREDENTIALS,
-            Self::UnsupportedTransport => CODE_UNSUPPORTED_TRANS_PROTO,
-            Self::FamilyMismatch => CODE_PEER_ADDR_FAMILY_MISMATCH,
-            Self::Quota(QuotaReached::Total { .. }) => CODE_INSUFFICIENT_CAPACITY,
-            Self::Quota(_) => CODE_ALLOC_QUOTA_REACHED,
-            // RFC 8656 §19: some capacity limit is reached.
-            Self::AllocationFull | Self::NoPort | Self::NoReservation | Self::Exhausted => {
-                CODE_INSUFFICIENT_CAPACITY
-            }
-            Self::System => CODE_SERVER_ERROR,
-            Self::TryAlternate => CODE_TRY_ALTERNATE,
-        }
+        self.row().code
     }
 
     /// The reason phrase: what the developer of a client reads. The rule behind a 403 is named only `with_rule`.
     pub fn reason(&self, with_rule: bool) -> String {
         match self {
             Self::PeerDenied(denied) if with_rule => format!("Forbidden peer: {denied}"),
-            _ => self.phrase().to_owned(),
+            _ => self.row().phrase.to_owned(),
         }
     }
 
-    fn phrase(&self) -> &'static str {
-        match self {
-            // The same words for every way in which credentials fail: no oracle.
-            Self::NoCredentials | Self::BadCredentials(_) => "Unauthorized",
-            Self::IncompleteCredentials => {
-                "USERNAME or USERHASH, REALM and NONCE must all be there"
-            }
-            Self::StaleNonce => "Stale Nonce",
-            Self::UnknownAttributes => "Unknown Attribute",
-            Self::NoAllocation => "No allocation on this 5-tuple",
-            Self::AllocationExists => "This 5-tuple has an allocation",
-            Self::OtherUser => "The allocation was made with another username",
-            Self::BadTransport => "REQUESTED-TRANSPORT missing or malformed",
-            Self::UnsupportedTransport => "Only UDP is relayed",
-            Self::PasswordAlgorithm(what) | Self::Malformed(what) | Self::Conflict(what) => what,
-            Self::UnsupportedFamily => "No relayed address of this family",
-            Self::FamilyMismatch => "Not the address family of the allocation",
-            Self::NoPeer => "XOR-PEER-ADDRESS missing",
-            Self::BadChannelNumber => "CHANNEL-NUMBER missing or out of range",
-            Self::ChannelInUse => "The channel is bound to another peer",
-            Self::PeerHasChannel => "The peer is bound to another channel",
-            Self::PeerDenied(_) | Self::NotRelayed => "Forbidden peer",
-            Self::Quota(QuotaReached::Total { .. }) => "This server is full",
-            Self::Quota(_) => "Allocation Quota Reached",
-            Self::AllocationFull => "The allocation has no room for more peers",
-            Self::NoPort => "No relay port is free",
-            Self::NoReservation => "No such reservation",
-            Self::Exhausted => "The system has no room for another relay socket",
-            Self::System => "Server Error",
-            Self::TryAlternate => "Try Alternate",
-        }
+    /// A word for logs and metrics. It does not change from version to version.
+    pub fn label(&self) -> &'static str {
+        self.row().label
     }
 
     /// How loudly the operator is told.
     pub fn loudness(&self) -> Loudness {
-        match self {
-            Self::NoCredentials | Self::StaleNonce | Self::TryAlternate => Loudness::Debug,
-            Self::NoPort | Self::Quota(QuotaReached::Total { .. }) => Loudness::Warn,
-            Self::IncompleteCredentials
-            | Self::PasswordAlgorithm(_)
-            | Self::BadCredentials(_)
-            | Self::UnknownAttributes
-            | Self::NoAllocation
-            | Self::AllocationExists
-            | Self::OtherUser
-            | Self::BadTransport
-            | Self::UnsupportedTransport
-            | Self::Malformed(_)
-            | Self::Conflict(_)
-            | Self::UnsupportedFamily
-            | Self::FamilyMismatch
-            | Self::NoPeer
-            | Self::BadChannelNumber
-            | Self::ChannelInUse
-            | Self::PeerHasChannel
-            | Self::PeerDenied(_)
-            | Self::NotRelayed
-            | Self::Quota(_)
-            | Self::AllocationFull
-            | Self::NoReservation
-            // The shell has warned of what the system refuses.
-            | Self::Exhausted
-            | Self::System => Loudness::Info,
-        }
+        self.row().loudness
     }
 
     /// What the operator reads, with the detail that a client must not see.
@@ -199,7 +279,58 @@ impl Reject {
                 "an address of this relay, but no open relayed transport address".to_owned()
             }
             Self::Quota(reached) => reached.to_string(),
-            _ => self.phrase().to_owned(),
+            _ => self.row().phrase.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::auth::UnixTime;
+
+    #[test]
+    fn labels_are_words_of_their_own_and_phrases_fit() {
+        let all = [
+            Reject::NoCredentials,
+            Reject::IncompleteCredentials,
+            Reject::PasswordAlgorithm("what is wrong"),
+            Reject::BadCredentials(AuthError::UnknownUser),
+            Reject::BadCredentials(AuthError::WrongPassword),
+            Reject::BadCredentials(AuthError::Expired { at: UnixTime(0) }),
+            Reject::StaleNonce,
+            Reject::UnknownAttributes,
+            Reject::NoAllocation,
+            Reject::AllocationExists,
+            Reject::OtherUser,
+            Reject::BadTransport,
+            Reject::UnsupportedTransport,
+            Reject::Malformed("what is wrong"),
+            Reject::Conflict("what is wrong"),
+            Reject::UnsupportedFamily,
+            Reject::FamilyMismatch,
+            Reject::NoPeer,
+            Reject::BadChannelNumber,
+            Reject::ChannelInUse,
+            Reject::PeerHasChannel,
+            Reject::NotRelayed,
+            Reject::AllocationFull,
+            Reject::NoPort,
+            Reject::NoReservation,
+            Reject::Exhausted,
+            Reject::System,
+            Reject::TryAlternate,
+        ];
+        let labels: HashSet<_> = all.iter().map(Reject::label).collect();
+        assert_eq!(labels.len(), all.len());
+        for reject in all {
+            let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(reject.label().bytes().all(is_word), "{}", reject.label());
+            // RFC 8489 §14.8: fewer than 128 characters.
+            let phrase = reject.reason(false);
+            assert!((1..128).contains(&phrase.chars().count()), "{phrase}");
         }
     }
 }
