@@ -65,7 +65,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
-            turn: turn(document, reader),
+            turn: turn(document, &listeners, reader),
             admission: admission(document, own_addresses),
             net: net::Settings {
                 listeners: listeners.iter().map(|at| at.value).collect(),
@@ -110,7 +110,11 @@ fn shell(document: &raw::Document) -> net::Settings {
     }
 }
 
-fn turn(document: &raw::Document, reader: &mut Reader) -> turn::Settings {
+fn turn(
+    document: &raw::Document,
+    listeners: &[At<net::Listener>],
+    reader: &mut Reader,
+) -> turn::Settings {
     let raw = &document.turn.value;
     let (default, max) = (&raw.default_lifetime, &raw.max_lifetime);
     if default.value.0 > max.value.0 {
@@ -124,6 +128,20 @@ fn turn(document: &raw::Document, reader: &mut Reader) -> turn::Settings {
                 .also(other, "max_lifetime")
                 .help("shorten the one or raise the other; they are 10m and 1h unless written"),
         );
+    }
+    for server in &raw.alternate_servers.value {
+        let address = server.value;
+        let wrong = if address.ip().is_unspecified() || address.port() == 0 {
+            Some("this is no address that a client could go to")
+        } else if listeners.iter().any(|at| at.value.address == address) {
+            Some("this is this server: its clients would be sent round in a circle")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let problem = Problem::error(server.span.clone(), wrong);
+            reader.report(problem.help("name another server, such as \"203.0.113.9:3478\""));
+        }
     }
     let alternates = turn::Alternates {
         servers: raw

@@ -38,6 +38,42 @@ fn a_host_without_ipv6_gets_no_ipv6_listener_unless_asked() {
 }
 
 #[test]
+fn alternate_servers_are_others() {
+    let alternates = |text: &str| accepted(text).checked.relay.turn.alternates;
+    let both = "[turn]\nalternate_servers = [\"203.0.113.9:3478\", \"[2001:db8::9]:3478\"]\n";
+    assert_eq!(alternates(both).servers.len(), 2);
+    let named = format!("{both}alternate_domain = \"turn2.example.org\"\n");
+    assert_eq!(
+        alternates(&named).domain.as_deref(),
+        Some("turn2.example.org")
+    );
+    for (text, says) in [
+        (
+            "[turn]\nalternate_servers = [\"0.0.0.0:3478\"]\n",
+            "no address that a client",
+        ),
+        (
+            "[turn]\nalternate_servers = [\"203.0.113.9:0\"]\n",
+            "no address that a client",
+        ),
+        (
+            "[listen]\nudp = [\"203.0.113.9:3478\"]\n[turn]\nalternate_servers = [\"203.0.113.9:3478\"]\n",
+            "sent round in a circle",
+        ),
+        (
+            "[turn]\nalternate_domain = \"turn2.example.org\"\n",
+            "names no server without",
+        ),
+        (
+            "[turn]\nalternate_servers = [\"203.0.113.9:3478\"]\nalternate_domain = \"203.0.113.9\"\n",
+            "is not a domain name",
+        ),
+    ] {
+        assert_refused(text, says);
+    }
+}
+
+#[test]
 fn external_addresses_stand_for_relay_addresses() {
     let external = |text: &str| -> Vec<Option<String>> {
         let relays = accepted(text).checked.relay.net.relay_addresses;
