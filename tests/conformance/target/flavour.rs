@@ -8,6 +8,7 @@ pub const BOB: (&str, &str) = ("bob", "another password");
 pub const CAROL: (&str, &str) = ("carol", "a third password");
 pub const ZOE: (&str, &str) = ("zoe", "pass\u{a0}cafe\u{301}");
 pub const SECRET: &str = "5f0e31c8a7d94b6290c4e1b7a3d8f2566a1e9b0c";
+pub const SECOND_SECRET: &str = "b8d1a0473c6ef925a1c7e38d5f6b0294e7c8d1a3";
 const REALM: &str = "turn.example.org";
 /// MD5("carol:turn.example.org:a third password").
 const CAROL_HA1: &str = "a679cbee3db19eeb6c2b00749070f385";
@@ -177,7 +178,11 @@ impl Config {
         config.set("tls", "certificate", format!("{certificate:?}"));
         config.set("tls", "key", format!("{key:?}"));
         config.set("auth", "realm", format!("{REALM:?}"));
-        config.set("auth", "shared_secrets", format!("[{SECRET:?}]"));
+        config.set(
+            "auth",
+            "shared_secrets",
+            format!("[{SECRET:?}, {SECOND_SECRET:?}]"),
+        );
         config.set("relay", "addresses", "[\"127.0.0.1\", \"::1\"]");
         config.set("peers", "deny_special_purpose", true);
         config.set("peers", "allow", "[\"127.0.0.1-127.0.0.99\", \"::1\"]");
