@@ -7,6 +7,8 @@
 //! *Silence* is shown without waiting: what must not be answered is followed by a Binding on the same socket, whose
 //! answer has to be the next thing that arrives. What must not be relayed is likewise followed by a datagram that must.
 //!
+//! The rows are in `rows.toml`. `table` makes CONFORMANCE.md of them: `cargo run --example conformance -- --help`.
+//!
 //! Rows about the 300 seconds of a permission (PRM-10, PRM-18, CHN-21), the 600 seconds of a channel (CHN-17) and the 30
 //! seconds of a reserved port (the time in ALC-24) are not here: the RFC fixes those times, so they are tested with a
 //! simulated clock in `tests/sim`. Times that can be configured are tested here, at a few seconds.

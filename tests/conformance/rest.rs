@@ -71,6 +71,33 @@ fn rst_05_allocation_goes_on_after_expiry() {
     peer.expect(b"still here");
 }
 
+/// Draft §2.2: the id is the application's own affair, whatever characters it has.
+#[test]
+fn rst_06_id_is_opaque() {
+    let Some(server) = Target::rest() else {
+        return;
+    };
+    for id in ["@visitor:example.org", "a:b:c", "a b", "ü/日本", "600"] {
+        let credentials = Credentials::expiring(&server.secret, 600, id);
+        server.udp_as(&credentials).allocate();
+    }
+}
+
+/// While a secret is being replaced, the old one and the new one are good.
+#[test]
+fn rst_07_any_of_several_secrets_may_sign() {
+    let Some(server) = Target::rest() else {
+        return;
+    };
+    let Some(second) = server.second_secret() else {
+        return;
+    };
+    for secret in [&server.secret, second] {
+        let credentials = Credentials::expiring(secret, 600, "visitor");
+        server.udp_as(&credentials).allocate();
+    }
+}
+
 /// Where the operator asks for it, an allocation ends with its credentials, and is not granted beyond them.
 #[test]
 fn rst_05_in_strict_mode_the_allocation_ends_with_its_credentials() {

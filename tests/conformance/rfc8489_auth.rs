@@ -98,6 +98,7 @@ fn aut_12_every_error_after_authentication_is_signed() {
     let mut client = server.udp();
     let denied = (server.denied_peer, 9).into();
     let bare = |method| Draft::request(method);
+    // Which code is right is left to other rows, where servers are known to differ.
     let mut answers = vec![
         client.refresh(None).error(437),
         client
@@ -106,13 +107,13 @@ fn aut_12_every_error_after_authentication_is_signed() {
         client.call(bare(method::ALLOCATE)).error(400),
         client
             .call(bare(method::ALLOCATE).put(REQUESTED_TRANSPORT, [1, 0, 0, 0]))
-            .error(442),
+            .error_among(&[442, 400]),
         client
             .call(allocate().put(REQUESTED_ADDRESS_FAMILY, [9, 0, 0, 0]))
             .error_among(&[440, 400]),
         client
             .call(allocate().put(RESERVATION_TOKEN, *b"no token"))
-            .error(508),
+            .error_among(&[508, 404]),
     ];
     client.allocate();
     answers.extend([

@@ -1,5 +1,8 @@
 //! Messages (RFC 8489 §5 to §7, §14): what is answered, with what, and what meets silence.
 
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
 use crate::client::attribute::*;
 use crate::client::{Class, Client, Draft, Incoming, Message, allocate, method};
 use crate::target::{Flavour, Target};
@@ -83,6 +86,34 @@ fn stn_05_software_can_be_switched_off() {
     assert!(!client.call(allocate()).success().has(SOFTWARE));
 }
 
+/// RFC 8489 §11, RFC 5389 §12.2: a Binding of RFC 3489 is answered with MAPPED-ADDRESS under its own transaction id, of
+/// which the cookie is a part; or it meets silence.
+#[test]
+fn stn_06_binding_of_rfc_3489_is_answered_in_its_terms_or_not_at_all() {
+    let server = Target::shared().address;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    socket.connect(server).expect("a route");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("a timeout above zero");
+    let (old, next) = (binding().cookie(0x0102_0304), binding());
+    for request in [&old, &next] {
+        socket.send(&request.bytes()).expect("sending on loopback");
+    }
+    let mut answer = [0; 548];
+    let length = socket.recv(&mut answer).expect("an answer");
+    if answer[4..20] == next.bytes()[4..20] {
+        return;
+    }
+    assert_eq!(answer[..2], [1, 1], "a success");
+    assert_eq!(answer[4..20], old.bytes()[4..20], "its transaction id");
+    let kinds = attribute_types(&answer[20..length]);
+    assert!(
+        kinds.contains(&MAPPED_ADDRESS) && !kinds.contains(&XOR_MAPPED_ADDRESS),
+        "{kinds:04x?}"
+    );
+}
+
 /// RFC 8656 §5: TURN does not serve RFC 3489; an Allocate without the magic cookie is not STUN.
 #[test]
 fn stn_07_allocate_without_the_cookie_meets_silence() {
@@ -105,6 +136,17 @@ fn stn_09_truncated_message_meets_silence() {
     let mut client = Target::shared().udp();
     let bytes = binding().put(SOFTWARE, [b'x'; 40]).bytes();
     client.expect_silence_after(&bytes[..bytes.len() - 20]);
+}
+
+/// RFC 8489 §6.3: bytes behind the message are ignored, or the datagram is dropped for them.
+#[test]
+fn stn_10_bytes_behind_the_message_do_no_harm() {
+    let mut client = Target::shared().udp();
+    let request = binding();
+    client.send(&[request.bytes(), vec![0; 8]].concat());
+    if let Some(answer) = answer_before_next_binding(&mut client, &request) {
+        answer.success();
+    }
 }
 
 /// RFC 8489 §14: an attribute that runs past the message makes it malformed: 400 or silence, never success.
@@ -221,6 +263,16 @@ fn stn_21_unexpected_known_attributes_are_ignored() {
     client.exchange(&request).success();
 }
 
+/// RFC 8489 §14: of several attributes of one type the first counts; a server may refuse the second all the same.
+#[test]
+fn stn_22_first_of_several_counts() {
+    let mut client = Target::shared().udp();
+    let answer = client.call(allocate().put(REQUESTED_TRANSPORT, [1, 0, 0, 0]));
+    if answer.code().is_some() {
+        answer.error(400);
+    }
+}
+
 /// RFC 8489 §14: padding may have any value, and the HMAC covers it.
 #[test]
 fn stn_23_padding_may_have_any_value() {
@@ -316,8 +368,30 @@ fn stn_29_large_optional_attribute_is_skipped() {
         .success();
 }
 
+/// RFC 8489 §18.3.1: what RFC 3489 alone used is not known any more.
+#[test]
+fn stn_30_attributes_of_rfc_3489_are_unknown() {
+    let mut client = Target::shared().udp();
+    // RESPONSE-ADDRESS, SOURCE-ADDRESS, CHANGED-ADDRESS, PASSWORD, REFLECTED-FROM.
+    for kind in [0x0002, 0x0004, 0x0005, 0x0007, 0x000B] {
+        let answer = client.exchange(&binding().put(kind, [0; 8])).error(420);
+        assert_eq!(answer.unknown_attributes(), [kind]);
+    }
+}
+
 fn binding() -> Draft {
     Draft::request(method::BINDING)
+}
+
+/// The types of the attributes in a message's body.
+fn attribute_types(mut body: &[u8]) -> Vec<u16> {
+    let mut types = Vec::new();
+    while let [high, low, length_high, length_low, rest @ ..] = body {
+        types.push(u16::from_be_bytes([*high, *low]));
+        let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
+        body = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    types
 }
 
 /// The answer to `request`, sent before, if one arrives ahead of the answer to a Binding.

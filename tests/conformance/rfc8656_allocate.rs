@@ -316,6 +316,20 @@ fn alc_30_relay_ports_are_dynamic_ones() {
     }
 }
 
+/// RFC 8656 §18.7: EVEN-PORT has one byte; another length is refused, or its first bit counts.
+#[test]
+fn alc_31_even_port_of_another_length_does_no_harm() {
+    for value in [&[][..], &[0; 2], &[0x80, 0, 0, 0]] {
+        let answer = Target::shared()
+            .udp()
+            .call(allocate().put(EVEN_PORT, value));
+        match answer.code() {
+            Some(_) => drop(answer.error(400)),
+            None => assert_eq!(relay(&answer).port() % 2, 0),
+        }
+    }
+}
+
 /// RFC 8489 §6.3.1: copies of one Allocate, back to back, make one allocation.
 #[test]
 fn alc_32_burst_of_one_allocate_makes_one_allocation() {
@@ -378,6 +392,14 @@ fn alc_34_no_free_port_gets_508() {
     first.allocate();
     let answer = second.call(allocate()).error(508);
     assert!(answer.is_signed_with(&second.key()), "{answer:?}");
+}
+
+/// RFC 8656 §7.2: with all that it can hold, a success fits into the smallest datagram that every host takes.
+#[test]
+fn alc_35_success_fits_into_548_bytes() {
+    let request = allocate().put(EVEN_PORT, [0x80]);
+    let length = Target::shared().udp().call(request).success().bytes().len();
+    assert!(length < 548, "{length} bytes");
 }
 
 /// The lifetime granted to an Allocate that asks for `seconds`.

@@ -231,6 +231,28 @@ fn prm_15_own_listener_is_out_of_reach() {
     client.expect_nothing();
 }
 
+/// RFC 8656 §10.2: many peers in one request are all permitted, or none of them.
+#[test]
+fn prm_16_many_peers_in_one_request_are_all_permitted_or_none() {
+    let mut client = Target::shared().udp();
+    let relay = client.allocate();
+    let peers: Vec<_> = (2..=41)
+        .map(|host| Peer::at(&format!("127.0.0.{host}")))
+        .collect();
+    let addresses: Vec<_> = peers.iter().map(Peer::address).collect();
+    let answer = client.create_permission(&addresses);
+    if answer.code().is_some() {
+        answer.error(508);
+        let marker = Peer::at("127.0.0.50");
+        expect_unheard(&mut client, relay, &peers[0], &marker);
+    } else {
+        for peer in [&peers[0], &peers[39]] {
+            peer.send(relay, b"permitted");
+            client.expect_data(peer.address(), b"permitted");
+        }
+    }
+}
+
 /// RFC 8656 §10.2: an IPv4-mapped IPv6 peer is judged as the IPv4 address it is, or refused for its family.
 #[test]
 fn prm_17_ipv4_mapped_peer_does_not_evade_the_policy() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
+use crate::client::attribute::SOFTWARE;
 use crate::client::{Draft, Peer, allocate, is_refused, method};
 use crate::target::{Flavour, Target};
 
@@ -224,6 +225,25 @@ fn sec_06_stranger_with_a_long_message_is_disconnected() {
         .and_then(|()| stream.write_all(&[0; 30_000]));
     let end = Instant::now() + Duration::from_secs(10);
     assert!(written.is_err() || is_closed_by(&mut stream, end));
+}
+
+/// RFC 8489 §16.1.2: asked to be silent about its software, a server names it to nobody, authenticated or not.
+#[test]
+fn sec_07_software_can_be_kept_secret() {
+    let Some(server) = Target::with(Flavour::Nameless) else {
+        return;
+    };
+    let mut client = server.udp();
+    let answers = [
+        client.exchange(&Draft::request(method::BINDING)).success(),
+        client.exchange(&allocate()).error(401),
+        client.refresh(None).error(437),
+        client.call(allocate()).success(),
+        client.refresh(None).success(),
+    ];
+    for answer in answers {
+        assert!(!answer.has(SOFTWARE), "{answer:?}");
+    }
 }
 
 /// Whether the server has closed `stream` instead of answering on it.

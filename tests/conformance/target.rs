@@ -10,7 +10,7 @@
 //! | `UTURN_TEST_CA` | PEM file with the certificate that its TLS certificate is checked against |
 //! | `UTURN_TEST_ALICE`, `UTURN_TEST_BOB`, `UTURN_TEST_CAROL` | `name:password` of users; of carol it knows the HA1 only |
 //! | `UTURN_TEST_ZOE` | `name:password` of a user whose password has `e\u{301}` and `\u{a0}` in it |
-//! | `UTURN_TEST_SECRET` | the shared secret of time-limited credentials |
+//! | `UTURN_TEST_SECRET`, `UTURN_TEST_SECOND_SECRET` | the shared secrets of time-limited credentials |
 //! | `UTURN_TEST_DENIED_PEER` | a peer address that it refuses; default 127.0.0.200 |
 //! | `UTURN_TEST_SERVER_<FLAVOUR>` | `IP:PORT` of the same server configured as [`Flavour`] says |
 //!
@@ -32,7 +32,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::client::{Client, Credentials, Link};
-use flavour::{ALICE, BOB, CAROL, SECRET, ZOE};
+use flavour::{ALICE, BOB, CAROL, SECOND_SECRET, SECRET, ZOE};
 pub use flavour::{ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour};
 use process::Process;
 
@@ -50,6 +50,7 @@ pub struct Target {
     tls: Option<(SocketAddr, Arc<ClientConfig>)>,
     carol: Option<Credentials>,
     zoe: Option<Credentials>,
+    second_secret: Option<String>,
     process: Option<Process>,
 }
 
@@ -103,6 +104,7 @@ impl Target {
             bob: Credentials::new(BOB.0, BOB.1),
             carol: Some(Credentials::new(CAROL.0, CAROL.1)),
             zoe: Some(Credentials::new(ZOE.0, ZOE.1)),
+            second_secret: Some(SECOND_SECRET.to_owned()),
             secret: SECRET.to_owned(),
             denied_peer: flavour::denied_peer(),
             process: Some(process),
@@ -136,6 +138,7 @@ impl Target {
             bob: user("BOB").expect("UTURN_TEST_BOB"),
             carol: user("CAROL"),
             zoe: user("ZOE"),
+            second_secret: variable("UTURN_TEST_SECOND_SECRET"),
             secret: variable("UTURN_TEST_SECRET").unwrap_or_default(),
             denied_peer: match variable("UTURN_TEST_DENIED_PEER") {
                 Some(text) => text.parse().expect("UTURN_TEST_DENIED_PEER: IP"),
@@ -205,6 +208,13 @@ impl Target {
     /// The user whose password looks different once it is prepared.
     pub fn zoe(&self) -> Option<&Credentials> {
         self.zoe.as_ref().or_else(|| not_run("UTURN_TEST_ZOE"))
+    }
+
+    /// The secret that is good as well.
+    pub fn second_secret(&self) -> Option<&String> {
+        self.second_secret
+            .as_ref()
+            .or_else(|| not_run("UTURN_TEST_SECOND_SECRET"))
     }
 
     /// Resident memory of the server, in KiB; known only of one that was started here.

@@ -17,7 +17,7 @@ fn long_allocation(net: &mut Net) -> ClientId {
 }
 
 #[test]
-fn a_channel_lives_exactly_600_seconds() {
+fn chn_17_a_channel_lives_exactly_600_seconds() {
     let mut net = Net::new();
     let alice = long_allocation(&mut net);
     let peer = net.peer();
@@ -33,7 +33,7 @@ fn a_channel_lives_exactly_600_seconds() {
 }
 
 #[test]
-fn channel_data_does_not_refresh_a_channel() {
+fn chn_17_channel_data_does_not_refresh_a_channel() {
     let mut net = Net::new();
     let alice = long_allocation(&mut net);
     let peer = net.peer();
@@ -61,7 +61,7 @@ fn binding_again_refreshes_a_channel() {
 }
 
 #[test]
-fn number_and_peer_are_free_for_others_after_600_seconds() {
+fn chn_17_number_and_peer_are_free_for_others_after_600_seconds() {
     let mut net = Net::new();
     let alice = long_allocation(&mut net);
     let (peer, other) = (net.peer(), net.peer());
@@ -135,7 +135,7 @@ fn another_port_of_a_bound_peer_is_heard_by_indication() {
 }
 
 #[test]
-fn a_live_channel_keeps_its_permission() {
+fn chn_21_a_live_channel_keeps_its_permission() {
     let mut net = Net::new();
     let alice = long_allocation(&mut net);
     let peer = net.peer();
@@ -148,7 +148,7 @@ fn a_live_channel_keeps_its_permission() {
 }
 
 #[test]
-fn by_the_letter_a_channel_does_not_keep_its_permission() {
+fn chn_21_by_the_letter_a_channel_does_not_keep_its_permission() {
     let mut net = Net::with(|setup| setup.turn.channel_keeps_permission = false);
     let alice = long_allocation(&mut net);
     let peer = net.peer();

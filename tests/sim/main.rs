@@ -1,6 +1,7 @@
 //! Scenarios on the relay core: a fake clock, a simulated network, no sockets, no waiting.
 //!
-//! One file per theme, one test per behaviour. [`net`] is the network.
+//! One file per theme, one test per behaviour. [`net`] is the network. A test that a row of CONFORMANCE.md rests on, because
+//! the RFC fixes its time, is named after that row as in `tests/conformance`.
 
 mod net;
 

@@ -15,7 +15,7 @@ fn by_the_letter() -> Net {
 }
 
 #[test]
-fn a_permission_lives_exactly_300_seconds() {
+fn prm_10_a_permission_lives_exactly_300_seconds() {
     let mut net = Net::new();
     let alice = net.allocate("alice");
     let peer = net.peer();
@@ -30,7 +30,7 @@ fn a_permission_lives_exactly_300_seconds() {
 }
 
 #[test]
-fn data_does_not_refresh_a_permission() {
+fn prm_10_data_does_not_refresh_a_permission() {
     let mut net = Net::new();
     let alice = net.allocate("alice");
     let peer = net.peer();
@@ -45,7 +45,7 @@ fn data_does_not_refresh_a_permission() {
 }
 
 #[test]
-fn create_permission_refreshes_a_permission_to_300_seconds() {
+fn prm_18_create_permission_refreshes_a_permission_to_300_seconds() {
     let mut net = Net::new();
     let alice = net.allocate("alice");
     let peer = net.peer();
@@ -59,7 +59,7 @@ fn create_permission_refreshes_a_permission_to_300_seconds() {
 }
 
 #[test]
-fn channel_bind_refreshes_a_permission_to_300_seconds() {
+fn prm_18_channel_bind_refreshes_a_permission_to_300_seconds() {
     let mut net = by_the_letter();
     let alice = net.allocate("alice");
     let peer = net.peer();

@@ -61,7 +61,7 @@ fn a_token_is_good_for_the_next_higher_port() {
 }
 
 #[test]
-fn a_token_is_usable_over_tcp_28_seconds_later() {
+fn alc_24_a_token_is_usable_over_tcp_28_seconds_later() {
     let mut net = Net::new();
     let (alice, token) = reserve(&mut net);
     net.advance_secs(28);
@@ -74,7 +74,7 @@ fn a_token_is_usable_over_tcp_28_seconds_later() {
 }
 
 #[test]
-fn a_reservation_ends_exactly_after_30_seconds() {
+fn alc_24_a_reservation_ends_exactly_after_30_seconds() {
     let mut net = Net::new();
     let (_, token) = reserve(&mut net);
     net.advance(RESERVATION_LIFETIME - INSTANT);

@@ -1,5 +1,6 @@
 //! Attribute numbers (RFC 8489 §18.3, RFC 8656 §18).
 
+pub const MAPPED_ADDRESS: u16 = 0x0001;
 pub const USERNAME: u16 = 0x0006;
 pub const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub const ERROR_CODE: u16 = 0x0009;

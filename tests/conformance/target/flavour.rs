@@ -8,9 +8,10 @@ pub const BOB: (&str, &str) = ("bob", "another password");
 pub const CAROL: (&str, &str) = ("carol", "a third password");
 pub const ZOE: (&str, &str) = ("zoe", "pass\u{a0}cafe\u{301}");
 pub const SECRET: &str = "5f0e31c8a7d94b6290c4e1b7a3d8f2566a1e9b0c";
-const REALM: &str = "turn.example.org";
+pub const SECOND_SECRET: &str = "b8d1a0473c6ef925a1c7e38d5f6b0294e7c8d1a3";
+pub const REALM: &str = "turn.example.org";
 /// MD5("carol:turn.example.org:a third password").
-const CAROL_HA1: &str = "a679cbee3db19eeb6c2b00749070f385";
+pub const CAROL_HA1: &str = "a679cbee3db19eeb6c2b00749070f385";
 /// The same by SHA-256.
 const CAROL_SHA256: &str = "d9ef28bda5bbfbfbfa3cd59f3d1327f3ac6809f3fba10ecf31c99dc7a8bf0b90";
 
@@ -71,6 +72,29 @@ pub struct Ports {
 }
 
 impl Flavour {
+    /// Each.
+    #[allow(dead_code, reason = "for the program in ../table")]
+    pub const ALL: [Self; 18] = [
+        Self::Plain,
+        Self::ShortLifetime,
+        Self::ShortNonce,
+        Self::Quota,
+        Self::OnePort,
+        Self::Wildcard,
+        Self::External,
+        Self::Guarded,
+        Self::Slow,
+        Self::Reticent,
+        Self::Impatient,
+        Self::Nameless,
+        Self::Strict,
+        Self::UsersOnly,
+        Self::Redirecting,
+        Self::Ipv4Only,
+        Self::Compatible,
+        Self::Ha1Only,
+    ];
+
     /// As it appears in a variable's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -191,7 +215,11 @@ impl Config {
         config.set("tls", "certificate", format!("{certificate:?}"));
         config.set("tls", "key", format!("{key:?}"));
         config.set("auth", "realm", format!("{REALM:?}"));
-        config.set("auth", "shared_secrets", format!("[{SECRET:?}]"));
+        config.set(
+            "auth",
+            "shared_secrets",
+            format!("[{SECRET:?}, {SECOND_SECRET:?}]"),
+        );
         config.set("relay", "addresses", "[\"127.0.0.1\", \"::1\"]");
         config.set("peers", "deny_special_purpose", true);
         config.set("peers", "allow", "[\"127.0.0.1-127.0.0.99\", \"::1\"]");
