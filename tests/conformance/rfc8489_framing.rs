@@ -181,7 +181,7 @@ fn channel(client: &mut Client) -> (SocketAddr, Peer) {
 
 /// A client that sends plain STUN to the TLS port is served, as libnice needs for `turns:`; and not where that is off.
 #[test]
-fn tls_08_plain_stun_on_the_tls_port_is_served_if_allowed() {
+fn frm_12_plain_stun_on_the_tls_port_is_served_if_allowed() {
     let server = Target::shared();
     if let Some(mut client) = server.tcp_to_the_tls_port() {
         let peer = Peer::at("127.0.0.2");
