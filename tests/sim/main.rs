@@ -11,6 +11,7 @@ mod channels;
 mod credentials;
 mod data;
 mod garbage;
+mod icmp;
 mod permissions;
 mod policy;
 mod ports;
