@@ -72,6 +72,7 @@ sections! {
         addresses: Vec<At<IpAddr>>,
         external: External = "[]",
         ports: Ports = r#""49152-65535""#,
+        copy_dscp_and_ecn: bool = "true",
     }
 
     /// The protocol.

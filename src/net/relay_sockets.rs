@@ -74,6 +74,7 @@ pub(super) struct RelaySockets {
     relayed: Arc<RelayedAddresses>,
     reservations: Arc<Reservations>,
     receive_buffer: usize,
+    copy_dscp_and_ecn: bool,
     backend: Backend,
     rng: StdRng,
     warned: Option<Instant>,
@@ -91,6 +92,8 @@ pub(super) struct RelaySocketsParts {
     pub(super) reservations: Arc<Reservations>,
     /// Of each socket, in bytes.
     pub(super) receive_buffer: usize,
+    /// Whether they tell the DSCP and ECN fields of what arrives.
+    pub(super) copy_dscp_and_ecn: bool,
     pub(super) backend: Backend,
     /// Where random ports come from.
     pub(super) rng: StdRng,
@@ -115,6 +118,7 @@ impl RelaySockets {
             relayed: parts.relayed,
             reservations: parts.reservations,
             receive_buffer: parts.receive_buffer,
+            copy_dscp_and_ecn: parts.copy_dscp_and_ecn,
             backend: parts.backend,
             rng: parts.rng,
             warned: None,
@@ -263,6 +267,9 @@ impl RelaySockets {
         sys::fragment_freely(socket.as_fd(), bound.is_ipv6())?;
         if self.backend == Backend::Batched {
             sys::join_received(socket.as_fd());
+        }
+        if self.copy_dscp_and_ecn {
+            sys::report_tos(socket.as_fd(), bound.is_ipv6());
         }
         socket.bind(&bound.into())?;
         Ok(socket.into())

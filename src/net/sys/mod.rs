@@ -22,7 +22,7 @@ pub use backend::Backend;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use options::{
     fragment_freely, is_exhausted, join_received, kernel_drops, raise_descriptor_limit,
-    receive_buffer, report_destination, set_dont_fragment,
+    receive_buffer, report_destination, report_tos, set_dont_fragment,
 };
 pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet, Source};
 pub(crate) use send::{Sender, send_one};

@@ -13,6 +13,22 @@ pub(crate) fn report_destination(socket: BorrowedFd<'_>, v6: bool) -> io::Result
     }
 }
 
+/// Has the DSCP and ECN fields of each datagram reported.
+#[cfg(target_os = "linux")]
+pub(crate) fn report_tos(socket: BorrowedFd<'_>, v6: bool) {
+    let (level, option) = if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_RECVTOS)
+    };
+    // Where it is refused, all are best effort, which RFC 8656 §14 allows as well.
+    let _ = set(socket, level, option, 1);
+}
+
+/// Nothing is reported where it is not known that what was reported can be set for each datagram: all are best effort then.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn report_tos(_: BorrowedFd<'_>, _: bool) {}
+
 /// Leaves the DF bit clear and lets the kernel fragment: what RFC 8656 §14 asks for unless DONT-FRAGMENT is there.
 pub(crate) fn fragment_freely(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     fragmentation(socket, v6, false)

@@ -81,8 +81,8 @@ pub(super) fn send_one(
 ) -> io::Result<()> {
     let pieces = datagram.pieces(heads, bytes);
     loop {
-        let sent = match (datagram.from, pieces) {
-            (None, [[], whole, []] | [whole, [], []]) => send_to(socket, whole, datagram.to),
+        let sent = match (datagram.from, datagram.tos, pieces) {
+            (None, 0, [[], whole, []] | [whole, [], []]) => send_to(socket, whole, datagram.to),
             _ => send_message(socket, pieces, datagram),
         };
         match sent {
@@ -125,6 +125,9 @@ fn send_message(socket: BorrowedFd<'_>, pieces: [&[u8]; 3], datagram: &Datagram)
     let mut beside = control::Writer::new(&mut control);
     if let Some(from) = datagram.from {
         beside.source(from);
+    }
+    if datagram.tos != 0 {
+        beside.tos(datagram.tos, datagram.to.is_ipv6());
     }
     beside.finish(&mut header);
     // SAFETY: the header points to a name, iovecs over the pieces and, if any, a control buffer, of the lengths it says, all

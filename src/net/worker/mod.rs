@@ -138,19 +138,19 @@ impl Worker {
             .clamp(FEWEST_SLOTS, SLOTS);
     }
 
-    /// Queues data for a client; `room` bytes before it may be overwritten.
+    /// Queues data for a client.
     fn queue_to_client(
         &mut self,
         relay: RelayId,
         route: &ToClient,
-        body: Range<usize>,
-        room: usize,
+        body: Body,
         buffer: Buffer<'_>,
     ) {
-        let (header, len) = (&route.header, body.len());
+        let Body { range, room, tos } = body;
+        let (header, len) = (&route.header, range.len());
         match link_of(route.flow.link) {
             Link::Stream(place) => {
-                let data = &bytes(&self.arena, buffer)[body];
+                let data = &bytes(&self.arena, buffer)[range];
                 // A slow reader loses data, as it would over UDP, and delays nobody.
                 if self.streams.queue_data(place, header, data) == Queued::Dropped {
                     self.server.handle_no_room(relay, len);
@@ -162,14 +162,15 @@ impl Worker {
                 let listener = &mut self.listeners[at];
                 let padding = header.padding(len, false);
                 if room >= header.size() && matches!(buffer, Buffer::Arena) {
-                    let before = body.start - header.size()..body.start;
+                    let before = range.start - header.size()..range.start;
                     header.write_before(&mut self.arena.bytes_mut()[before.clone()], len);
-                    let datagram = listener.datagram(&route.flow, before.start..body.end);
+                    let datagram = listener.datagram(&route.flow, before.start..range.end);
+                    let datagram = datagram.with_tos(tos);
                     listener.outgoing.push_around(&[], datagram, padding);
                 } else {
                     let mut head = [0; MAX_HEADER];
                     let start = header.write_before(&mut head, len);
-                    let datagram = listener.datagram(&route.flow, body);
+                    let datagram = listener.datagram(&route.flow, range).with_tos(tos);
                     listener
                         .outgoing
                         .push_around(&head[start..], datagram, padding);
@@ -261,6 +262,16 @@ impl Worker {
             "worker stopped"
         );
     }
+}
+
+/// Data for a client, in the buffer at hand.
+struct Body {
+    /// Where it lies.
+    range: Range<usize>,
+    /// Bytes before it that may be overwritten.
+    room: usize,
+    /// The DSCP and ECN fields that it came with (RFC 8656 §14): a connection has its own.
+    tos: u8,
 }
 
 /// Where queued data lies.

@@ -161,6 +161,7 @@ impl Sender {
             && total + len <= BYTES
             && candidate.to == first.to
             && candidate.from == first.from
+            && candidate.tos == first.tos
     }
 
     /// Adds a piece of memory to the message whose pieces begin at `first`, or makes its last piece longer.
@@ -198,6 +199,9 @@ impl Sender {
         let mut beside = control::Writer::new(&mut self.controls[message]);
         if let Some(from) = datagram.from {
             beside.source(from);
+        }
+        if datagram.tos != 0 {
+            beside.tos(datagram.tos, datagram.to.is_ipv6());
         }
         if let Some(size) = segment {
             beside.segment(size);
