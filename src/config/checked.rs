@@ -96,6 +96,7 @@ fn shell(document: &raw::Document) -> net::Settings {
         relay_addresses: Vec::new(),
         workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
         relay_ports: relay.ports.value.0.clone(),
+        icmp_errors: relay.icmp_errors.value,
         copy_dscp_and_ecn: relay.copy_dscp_and_ecn.value,
         max_connections: limits.connections.value.0 as usize,
         max_connections_per_address: limits.connections_per_address.value.0 as usize,

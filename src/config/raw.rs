@@ -72,6 +72,7 @@ sections! {
         addresses: Vec<At<IpAddr>>,
         external: External = "[]",
         ports: Ports = r#""49152-65535""#,
+        icmp_errors: bool = "true",
         copy_dscp_and_ecn: bool = "true",
     }
 

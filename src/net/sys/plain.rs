@@ -9,6 +9,7 @@ use super::address::RawAddress;
 use super::arena::{HEADROOM, PAYLOAD, Received, SLOT};
 use super::control::{self, Control};
 use super::datagram::{Datagram, Outbox};
+use super::error_queue::{may_be_pending, receive_beyond};
 use super::fixed::Fixed;
 
 /// Receives into one slot after the other until there is nothing left.
@@ -19,7 +20,7 @@ pub(super) fn receive(
     received: &mut [Option<Received>],
 ) -> io::Result<usize> {
     for slot in slots.clone() {
-        match receive_one(socket, bytes, slot) {
+        match receive_beyond(|| receive_one(socket, bytes, slot)) {
             Ok(one) => received[slot] = one,
             Err(error) if slot == slots.start => return Err(error),
             // It is met again, and told, by the next call.
@@ -80,6 +81,7 @@ pub(super) fn send_one(
     bytes: &[u8],
 ) -> io::Result<()> {
     let pieces = datagram.pieces(heads, bytes);
+    let mut tried = false;
     loop {
         let sent = match (datagram.from, datagram.tos, pieces) {
             (None, 0, [[], whole, []] | [whole, [], []]) => send_to(socket, whole, datagram.to),
@@ -87,6 +89,7 @@ pub(super) fn send_one(
         };
         match sent {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if !tried && may_be_pending(&error) => tried = true,
             sent => return sent,
         }
     }

@@ -68,7 +68,7 @@ impl Worker {
         now: Now,
     ) {
         match handled {
-            FromClient::ToPeer(route) => self.route_to_peer(route, &packet, buffer),
+            FromClient::ToPeer(route) => self.route_to_peer(route, &packet, buffer, now),
             FromClient::ToClient(local) => self.route_to_local(&local, &packet, buffer),
             FromClient::ToWorker(handover) => {
                 let body = packet.at(&handover.payload);
@@ -85,11 +85,11 @@ impl Worker {
         }
     }
 
-    fn route_to_peer(&mut self, route: ToPeer, packet: &Packet, buffer: Buffer<'_>) {
+    fn route_to_peer(&mut self, route: ToPeer, packet: &Packet, buffer: Buffer<'_>, now: Now) {
         let body = packet.at(&route.payload);
         let datagram = Datagram::new(body, route.target, None).with_tos(packet.tos);
         if route.dont_fragment {
-            self.send_unfragmented(route.relay, datagram, buffer);
+            self.send_unfragmented(route.relay, datagram, buffer, now);
         } else {
             self.queue_to_peer(route.relay, datagram, buffer);
         }
@@ -120,8 +120,14 @@ impl Worker {
         }
     }
 
-    /// Sends data with the DF bit set. Rare, so it may cost two calls more.
-    fn send_unfragmented(&mut self, relay: RelayId, datagram: Datagram, buffer: Buffer<'_>) {
+    /// Sends data with the DF bit set. Rare, so it may cost two calls more, and a third to learn why it cannot be sent.
+    fn send_unfragmented(
+        &mut self,
+        relay: RelayId,
+        datagram: Datagram,
+        buffer: Buffer<'_>,
+        now: Now,
+    ) {
         self.flush(buffer);
         let v6 = self.relays.is_v6(relay);
         let set = |relays: &RelaySockets, on| match relays.get(relay) {
@@ -130,9 +136,13 @@ impl Worker {
         };
         // RFC 8656 §14: what cannot be sent unfragmented is not sent.
         if set(&self.relays, true) {
+            let (to, not_sent) = (datagram.to, self.not_sent);
             self.to_peers.push(relay, datagram);
             self.flush(buffer);
             set(&self.relays, false);
+            if self.not_sent > not_sent {
+                self.pass_on_errors(relay, Some(to), buffer, now);
+            }
         }
     }
 }

@@ -39,7 +39,9 @@ impl Worker {
         let received = match self.arena.receive(socket.as_fd(), slots) {
             Ok(received) => received,
             Err(error) => {
-                retry(&error, "receive from a peer");
+                if retry(&error, "receive from a peer") {
+                    self.pending.relays.push(relay);
+                }
                 return (0, 0);
             }
         };

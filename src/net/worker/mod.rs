@@ -1,9 +1,10 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
 //! `turn.rs` says what it does, turn by turn.
-//! `from_client.rs`, `from_stream.rs` and `from_peer.rs` are the ways in; what they find is queued, for one socket after the
+//! `from_client.rs`, `from_stream.rs`, `from_peer.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
 //! other, and leaves in as few system calls as can be.
 
+mod errors;
 mod from_client;
 mod from_peer;
 mod from_stream;
@@ -265,6 +266,7 @@ impl Worker {
 }
 
 /// Data for a client, in the buffer at hand.
+#[derive(Default)]
 struct Body {
     /// Where it lies.
     range: Range<usize>,

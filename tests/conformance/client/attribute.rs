@@ -23,6 +23,7 @@ pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
 pub const ALTERNATE_DOMAIN: u16 = 0x8003;
 pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
+pub const ICMP: u16 = 0x8004;
 pub const SOFTWARE: u16 = 0x8022;
 pub const ALTERNATE_SERVER: u16 = 0x8023;
 pub const FINGERPRINT: u16 = 0x8028;

@@ -52,6 +52,8 @@ pub enum Flavour {
     UsersOnly,
     /// New clients are sent elsewhere: to one of two servers over IPv4, to one over IPv6.
     Redirecting,
+    /// Relays from the addresses of a network that a test has made; all of it is allowed.
+    Routed,
     /// Of one user nothing is stored but an MD5.
     Ha1Only,
 }
@@ -85,6 +87,7 @@ impl Flavour {
             Self::Strict => "strict",
             Self::UsersOnly => "users_only",
             Self::Redirecting => "redirecting",
+            Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
         }
     }
@@ -133,6 +136,11 @@ impl Flavour {
                 let servers = ALTERNATES.map(|server| format!("{server:?}")).join(", ");
                 config.set("turn", "alternate_servers", format!("[{servers}]"));
                 config.set("turn", "alternate_domain", format!("{ALTERNATE_DOMAIN:?}"));
+            }
+            Self::Routed => {
+                let [v4, v6] = crate::namespace::NEAR;
+                config.set("relay", "addresses", format!("[{v4:?}, {v6:?}]"));
+                config.set("peers", "allow", "[\"10.76.0.0/14\", \"fd00::/8\"]");
             }
             Self::Ha1Only => {}
         }
