@@ -12,6 +12,7 @@ mod net;
 use net::codec::{Request, channel_data};
 use net::{ClientId, Net, Setup};
 use uturn::turn::{DropReason, FromClient};
+use uturn::wire::Icmp;
 
 struct Counting;
 
@@ -119,6 +120,28 @@ fn data_of_a_peer_is_routed_without_allocation() {
         let allocations = allocations_of(|| (0..PACKETS).for_each(|_| handle()));
         assert_eq!(allocations, 0, "with a channel: {bound}");
     }
+}
+
+#[test]
+fn an_icmp_error_is_passed_on_without_allocation() {
+    let mut net = unlimited();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.permit(alice, peer);
+    let relay = net
+        .shell
+        .relay_at(net.relayed(alice))
+        .expect("an open relay");
+    let icmp = Icmp {
+        typ: 3,
+        code: 3,
+        mtu: 0,
+    };
+    let now = net.now;
+    let mut handle = || assert!(net.server.handle_icmp(relay, peer, icmp, now).is_some());
+    handle();
+    let allocations = allocations_of(|| (0..PACKETS).for_each(|_| handle()));
+    assert_eq!(allocations, 0);
 }
 
 #[test]

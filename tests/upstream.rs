@@ -31,6 +31,20 @@ async fn the_client_of_webrtc_rs_relays_through_uturn() {
     assert!(refused.is_err(), "an expired credential was accepted");
 }
 
+/// It reads nothing any more once it has got a Data indication without DATA, which an ICMP error is.
+#[tokio::test]
+async fn the_client_of_webrtc_rs_can_be_spared_icmp_errors() {
+    let mut relay = loopback_relay();
+    relay.net.icmp_errors = false;
+    let running = net::start(relay).expect("the relay starts");
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let gone = peer.local_addr().unwrap();
+    drop(peer);
+    let server = running.listeners()[0].address;
+    let echoed = echo_after(Some(gone), server, &credential(600)).await;
+    assert_eq!(echoed, Ok(()));
+}
+
 #[tokio::test]
 async fn our_authenticator_serves_the_server_of_webrtc_rs() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -63,6 +77,15 @@ async fn our_authenticator_serves_the_server_of_webrtc_rs() {
 
 /// Sends datagrams to a peer through a relay until they come back, first by indications and then by a channel.
 async fn echo_through(server: SocketAddr, credential: &Minted) -> Result<(), String> {
+    echo_after(None, server, credential).await
+}
+
+/// The same after a datagram to a peer that is not there.
+async fn echo_after(
+    gone: Option<SocketAddr>,
+    server: SocketAddr,
+    credential: &Minted,
+) -> Result<(), String> {
     let client = Client::new(ClientConfig {
         stun_serv_addr: server.to_string(),
         turn_serv_addr: server.to_string(),
@@ -80,6 +103,10 @@ async fn echo_through(server: SocketAddr, credential: &Minted) -> Result<(), Str
     let allocation = client.allocate().await.map_err(|error| error.to_string())?;
     let relayed = allocation.local_addr().map_err(|error| error.to_string())?;
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    if let Some(gone) = gone {
+        let sent = allocation.send_to(b"anyone?", gone);
+        sent.await.map_err(|error| error.to_string())?;
+    }
     for round in 0..20u8 {
         let payload = [round; 100];
         let sent = allocation.send_to(&payload, peer.local_addr().unwrap());

@@ -87,6 +87,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
 /// The settings of the shell that stand for themselves.
 fn shell(document: &raw::Document) -> net::Settings {
     let limits = &document.limits.value;
+    let relay = &document.relay.value;
     let server = &document.server.value;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     net::Settings {
@@ -94,7 +95,9 @@ fn shell(document: &raw::Document) -> net::Settings {
         certificate: None,
         relay_addresses: Vec::new(),
         workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
-        relay_ports: document.relay.value.ports.value.0.clone(),
+        relay_ports: relay.ports.value.0.clone(),
+        icmp_errors: relay.icmp_errors.value,
+        copy_dscp_and_ecn: relay.copy_dscp_and_ecn.value,
         max_connections: limits.connections.value.0 as usize,
         max_connections_per_address: limits.connections_per_address.value.0 as usize,
         new_connections: rate_limit::Settings {

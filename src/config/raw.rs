@@ -73,6 +73,8 @@ sections! {
         addresses: Vec<At<IpAddr>>,
         external: External = "[]",
         ports: Ports = r#""49152-65535""#,
+        icmp_errors: bool = "true",
+        copy_dscp_and_ecn: bool = "true",
     }
 
     /// The protocol.

@@ -55,6 +55,9 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
         if settings.udp_backend != Some(sys::Backend::Plain) {
             sys::join_received(socket.as_fd());
         }
+        if settings.copy_dscp_and_ecn {
+            sys::report_tos(socket.as_fd(), v6);
+        }
         if listener.address.ip().is_unspecified() {
             // RFC 8489 §6.3.1: a response leaves from the address that the request was sent to.
             sys::report_destination(socket.as_fd(), v6)?;

@@ -102,10 +102,12 @@ pub(super) struct Item {
     pub(super) from: SocketAddr,
     /// Where the data lies.
     pub(super) body: Range<usize>,
+    /// The DSCP and ECN fields that it came with.
+    pub(super) tos: u8,
 }
 
 impl Parcel {
-    fn add(&mut self, handover: &Handover, data: &[u8]) {
+    fn add(&mut self, handover: &Handover, data: &[u8], tos: u8) {
         let start = self.bytes.len() + MAX_HEADER;
         self.bytes.resize(start, 0);
         self.bytes.extend_from_slice(data);
@@ -114,6 +116,7 @@ impl Parcel {
             to: handover.to,
             from: handover.from,
             body: start..self.bytes.len(),
+            tos,
         });
     }
 
@@ -152,14 +155,14 @@ impl Handovers {
         }
     }
 
-    /// Adds a datagram with this data.
-    pub(super) fn add(&mut self, handover: &Handover, data: &[u8]) {
+    /// Adds a datagram with this data, which came with the DSCP and ECN fields `tos`.
+    pub(super) fn add(&mut self, handover: &Handover, data: &[u8], tos: u8) {
         let Some(mailbox) = self.mailboxes.get(handover.worker) else {
             return;
         };
         let filling = &mut self.filling[handover.worker];
         let parcel = filling.get_or_insert_with(|| mailbox.empty_parcel());
-        parcel.add(handover, data);
+        parcel.add(handover, data, tos);
         if parcel.is_full()
             && let Some(parcel) = filling.take()
         {
@@ -206,7 +209,7 @@ mod tests {
         let (mut sets, mailboxes) = two();
         let mut handovers = Handovers::new(Arc::clone(&mailboxes));
         for data in [&b"one"[..], b"", b"three"] {
-            handovers.add(&handover(1), data);
+            handovers.add(&handover(1), data, 0);
         }
         handovers.post();
         let mut found = Found::new(4);
@@ -230,7 +233,7 @@ mod tests {
         let data = [0; 1000];
         let total = 100_000;
         for _ in 0..total {
-            handovers.add(&handover(1), &data);
+            handovers.add(&handover(1), &data, 0);
         }
         handovers.post();
         let mut arrived = 0;
@@ -243,7 +246,7 @@ mod tests {
         assert_eq!(parcels, PARCELS);
         assert_eq!(arrived as u64 + handovers.lost, total);
         // What was opened is used again.
-        handovers.add(&handover(1), &data);
+        handovers.add(&handover(1), &data, 0);
         assert_eq!(mailboxes[1].empty.len(), PARCELS - 1);
     }
 }

@@ -43,6 +43,10 @@ pub struct Settings {
     pub relay_addresses: Vec<RelayAddress>,
     /// Ports that relayed transport addresses are taken from.
     pub relay_ports: RangeInclusive<u16>,
+    /// Whether clients hear of ICMP errors about what they sent to peers (RFC 8656 §11.5).
+    pub icmp_errors: bool,
+    /// Whether the DSCP and ECN fields of a datagram are kept when it is relayed (RFC 8656 §14).
+    pub copy_dscp_and_ecn: bool,
     /// TCP and TLS connections, in total.
     pub max_connections: usize,
     /// TCP and TLS connections from one client address (IPv6: one /64).

@@ -74,6 +74,8 @@ pub(super) struct RelaySockets {
     relayed: Arc<RelayedAddresses>,
     reservations: Arc<Reservations>,
     receive_buffer: usize,
+    icmp_errors: bool,
+    copy_dscp_and_ecn: bool,
     backend: Backend,
     rng: StdRng,
     warned: Option<Instant>,
@@ -91,6 +93,10 @@ pub(super) struct RelaySocketsParts {
     pub(super) reservations: Arc<Reservations>,
     /// Of each socket, in bytes.
     pub(super) receive_buffer: usize,
+    /// Whether they hear of ICMP errors.
+    pub(super) icmp_errors: bool,
+    /// Whether they tell the DSCP and ECN fields of what arrives.
+    pub(super) copy_dscp_and_ecn: bool,
     pub(super) backend: Backend,
     /// Where random ports come from.
     pub(super) rng: StdRng,
@@ -115,6 +121,8 @@ impl RelaySockets {
             relayed: parts.relayed,
             reservations: parts.reservations,
             receive_buffer: parts.receive_buffer,
+            icmp_errors: parts.icmp_errors,
+            copy_dscp_and_ecn: parts.copy_dscp_and_ecn,
             backend: parts.backend,
             rng: parts.rng,
             warned: None,
@@ -263,6 +271,12 @@ impl RelaySockets {
         sys::fragment_freely(socket.as_fd(), bound.is_ipv6())?;
         if self.backend == Backend::Batched {
             sys::join_received(socket.as_fd());
+        }
+        if self.icmp_errors {
+            sys::report_errors(socket.as_fd(), bound.is_ipv6());
+        }
+        if self.copy_dscp_and_ecn {
+            sys::report_tos(socket.as_fd(), bound.is_ipv6());
         }
         socket.bind(&bound.into())?;
         Ok(socket.into())

@@ -178,6 +178,8 @@ fn new_worker(
         relayed: Arc::clone(&shared.relayed),
         reservations: Arc::clone(&shared.reservations),
         receive_buffer: relay.net.relay_receive_buffer,
+        icmp_errors: relay.net.icmp_errors,
+        copy_dscp_and_ecn: relay.net.copy_dscp_and_ecn,
         backend: shared.backend,
         rng: StdRng::from_seed(random()?),
     });

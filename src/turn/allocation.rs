@@ -20,7 +20,7 @@ pub struct Traffic {
     pub packets_to_peer: u64,
     /// Their application data.
     pub bytes_to_peer: u64,
-    /// Datagrams from peers sent to the client.
+    /// Datagrams from peers sent to the client, and ICMP errors about datagrams to them.
     pub packets_to_client: u64,
     /// Their application data.
     pub bytes_to_client: u64,

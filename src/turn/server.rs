@@ -57,8 +57,9 @@ pub struct Parts {
 ///
 /// In each turn of its loop, the shell
 /// 1. hands in what happened: [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
-///    [`handle_disconnected`](Self::handle_disconnected), [`handle_timeout`](Self::handle_timeout);
-/// 2. sends the data that the first two return a route for;
+///    [`handle_icmp`](Self::handle_icmp), [`handle_disconnected`](Self::handle_disconnected),
+///    [`handle_timeout`](Self::handle_timeout);
+/// 2. sends the data that the first two return a route for, and the indication that the third one does;
 /// 3. does what [`poll_output`](Self::poll_output) says, until it says nothing, before the next `handle_client`; an
 ///    [`Output::OpenRelay`] is answered with [`handle_relay_opened`](Self::handle_relay_opened);
 /// 4. waits no longer than until [`poll_timeout`](Self::poll_timeout).

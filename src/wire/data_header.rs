@@ -1,9 +1,11 @@
-//! What precedes a peer's data on its way to the client: a ChannelData header, or a Data indication up to DATA.
+//! What precedes a peer's data on its way to the client: a ChannelData header, or a Data indication up to DATA. Of an ICMP
+//! error there is no data: its Data indication is all there is.
 
 use stun::attributes::{ATTR_DATA, ATTR_XOR_PEER_ADDRESS};
 use stun::message::MAGIC_COOKIE;
 
 use super::channel_data::{self, ChannelNumber};
+use super::icmp::{self, Icmp};
 use super::{PeerAddr, TransactionId, address};
 
 /// The form in which a peer's data reaches the client.
@@ -18,10 +20,19 @@ pub enum DataHeader {
         /// Of the indication.
         id: TransactionId,
     },
+    /// A Data indication that tells of an ICMP error (RFC 8656 §11.5). No data follows.
+    Icmp {
+        /// Whom the datagram was for that the error is about.
+        peer: PeerAddr,
+        /// Of the indication.
+        id: TransactionId,
+        /// The error.
+        icmp: Icmp,
+    },
 }
 
 /// Room that [`DataHeader::write_before`] needs before the data.
-pub const MAX_HEADER: usize = 48;
+pub const MAX_HEADER: usize = 56;
 /// Room that padding needs behind the data.
 pub const MAX_PADDING: usize = 3;
 
@@ -32,8 +43,8 @@ impl DataHeader {
     pub fn size(&self) -> usize {
         match self {
             Self::Channel(_) => channel_data::HEADER_LEN,
-            Self::Indication { peer, .. } if peer.0.is_ipv4() => 20 + 12 + 4,
-            Self::Indication { .. } => 20 + 24 + 4,
+            Self::Indication { peer, .. } => up_to_peer(peer) + 4,
+            Self::Icmp { peer, .. } => up_to_peer(peer) + 4 + icmp::VALUE_LEN,
         }
     }
 
@@ -50,6 +61,7 @@ impl DataHeader {
         let around = match self {
             Self::Channel(_) => 0,
             Self::Indication { .. } => self.size() - 20 + MAX_PADDING,
+            Self::Icmp { .. } => return len == 0,
         };
         len + around <= usize::from(u16::MAX)
     }
@@ -65,16 +77,33 @@ impl DataHeader {
             Self::Channel(number) => {
                 out.copy_from_slice(&channel_data::header(*number, len as u16))
             }
-            Self::Indication { peer, id } => write_indication(out, *peer, *id, len),
+            Self::Indication { peer, id } => {
+                let body = out.len() - 20 + len + channel_data::padding(len);
+                let data = write_up_to_peer(out, *peer, *id, body);
+                out[data..data + 2].copy_from_slice(&ATTR_DATA.0.to_be_bytes());
+                out[data + 2..].copy_from_slice(&(len as u16).to_be_bytes());
+            }
+            Self::Icmp { peer, id, icmp } => {
+                let body = out.len() - 20;
+                let at = write_up_to_peer(out, *peer, *id, body);
+                out[at..at + 2].copy_from_slice(&icmp::ATTR_ICMP.to_be_bytes());
+                out[at + 2..at + 4].copy_from_slice(&(icmp::VALUE_LEN as u16).to_be_bytes());
+                out[at + 4..].copy_from_slice(&icmp.value(peer.0.is_ipv6()));
+            }
         }
         start
     }
 }
 
-fn write_indication(out: &mut [u8], peer: PeerAddr, id: TransactionId, len: usize) {
+/// Bytes of a Data indication up to the end of XOR-PEER-ADDRESS.
+fn up_to_peer(peer: &PeerAddr) -> usize {
+    20 + 4 + if peer.0.is_ipv4() { 8 } else { 20 }
+}
+
+/// Writes a Data indication of `body` bytes behind its header up to the end of XOR-PEER-ADDRESS; returns where that is.
+fn write_up_to_peer(out: &mut [u8], peer: PeerAddr, id: TransactionId, body: usize) -> usize {
     let mut value = [0; address::MAX_VALUE];
     let value_len = address::encode_xor(peer.0, id, &mut value);
-    let body = 4 + value_len + 4 + len + channel_data::padding(len);
     out[0..2].copy_from_slice(&DATA_INDICATION.to_be_bytes());
     out[2..4].copy_from_slice(&(body as u16).to_be_bytes());
     out[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
@@ -82,9 +111,7 @@ fn write_indication(out: &mut [u8], peer: PeerAddr, id: TransactionId, len: usiz
     out[20..22].copy_from_slice(&ATTR_XOR_PEER_ADDRESS.0.to_be_bytes());
     out[22..24].copy_from_slice(&(value_len as u16).to_be_bytes());
     out[24..24 + value_len].copy_from_slice(&value[..value_len]);
-    let data = 24 + value_len;
-    out[data..data + 2].copy_from_slice(&ATTR_DATA.0.to_be_bytes());
-    out[data + 2..data + 4].copy_from_slice(&(len as u16).to_be_bytes());
+    24 + value_len
 }
 
 #[cfg(test)]
@@ -115,6 +142,36 @@ mod tests {
             data.get_from(&message).unwrap();
             assert_eq!((from.ip, from.port), (peer.0.ip(), peer.0.port()));
             assert_eq!(data.0, b"hello");
+        }
+    }
+
+    #[test]
+    fn an_icmp_error_reads_back_with_the_stun_crate_and_has_no_data() {
+        for (text, typ) in [("192.0.2.7:9", 3), ("[2001:db8::7]:0", 2)] {
+            let peer = PeerAddr(text.parse().unwrap());
+            let icmp = Icmp {
+                typ,
+                code: 4,
+                mtu: 1280,
+            };
+            let header = DataHeader::Icmp {
+                peer,
+                id: TransactionId([7; 12]),
+                icmp,
+            };
+            assert!(header.fits(0) && !header.fits(1));
+            assert_eq!(header.padding(0, true), 0);
+            let mut packet = vec![0; MAX_HEADER];
+            let start = header.write_before(&mut packet, 0);
+
+            let mut message = Message::new();
+            message.unmarshal_binary(&packet[start..]).unwrap();
+            let mut about = PeerAddress::default();
+            about.get_from(&message).unwrap();
+            assert_eq!((about.ip, about.port), (peer.0.ip(), peer.0.port()));
+            let value = message.get(stun::attributes::AttrType(0x8004)).unwrap();
+            assert_eq!(value, [0, 0, typ << 1, 4, 0, 0, 5, 0]);
+            assert!(!message.contains(ATTR_DATA));
         }
     }
 

@@ -11,6 +11,7 @@ pub mod address;
 pub mod channel_data;
 pub mod data_header;
 mod fingerprint;
+mod icmp;
 pub mod integrity;
 pub mod message;
 pub mod reply;
@@ -20,6 +21,7 @@ pub mod stream;
 pub use address::PeerAddr;
 pub use channel_data::ChannelNumber;
 pub use data_header::DataHeader;
+pub use icmp::Icmp;
 pub use message::{Class, Malformed, Message, Method, TransactionId};
 
 /// What the first byte of a packet says it is (RFC 7983 §7, RFC 8656 §12).

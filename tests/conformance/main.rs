@@ -8,12 +8,15 @@
 //! answer has to be the next thing that arrives. What must not be relayed is likewise followed by a datagram that must.
 //!
 //! The rows are in `rows.toml`. `table` makes CONFORMANCE.md of them: `cargo run --example conformance -- --help`.
+//! Rows that need links of their own (ICM-05, IPH-09) make a network namespace, see [`namespace`]; who may not is told that they
+//! were not run. What ICMP says of a peer whose permission has ended (ICM-04) is tested in `tests/sim`, too.
 //!
 //! Rows about the 300 seconds of a permission (PRM-10, PRM-18, CHN-21), the 600 seconds of a channel (CHN-17) and the 30
 //! seconds of a reserved port (the time in ALC-24) are not here: the RFC fixes those times, so they are tested with a
 //! simulated clock in `tests/sim`. Times that can be configured are tested here, at a few seconds.
 
 mod client;
+mod namespace;
 mod target;
 
 mod rest;
@@ -25,6 +28,7 @@ mod rfc8489_redirection;
 mod rfc8656_allocate;
 mod rfc8656_channels;
 mod rfc8656_dual;
+mod rfc8656_icmp;
 mod rfc8656_indications;
 mod rfc8656_ip_fields;
 mod rfc8656_permissions;

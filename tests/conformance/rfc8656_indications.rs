@@ -85,7 +85,7 @@ fn snd_07_dont_fragment_sets_df() {
     client.send_indication(peer.address(), b"marker");
     if peer.receive().0 == b"whole" {
         assert!(
-            sniffer.next_has_dont_fragment(peer.address().port()),
+            sniffer.next(peer.address().port()).dont_fragment,
             "relayed without DF"
         );
     }

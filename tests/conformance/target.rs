@@ -236,7 +236,8 @@ pub fn start_with(config: &str) -> Option<(ExitStatus, String)> {
     Some((status, String::from_utf8_lossy(&stderr).into_owned()))
 }
 
-fn is_foreign() -> bool {
+/// Whether the server under test was there before.
+pub fn is_foreign() -> bool {
     variable("UTURN_TEST_SERVER").is_some()
 }
 

@@ -7,6 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uturn::auth::UnixTime;
 use uturn::turn::{FromClient, RelayId};
+use uturn::wire::Icmp;
+use uturn::wire::data_header::MAX_HEADER;
 
 use crate::net::codec::Request;
 use crate::net::{ClientId, Net, at};
@@ -35,6 +37,12 @@ enum Arrival {
         source: SocketAddr,
         len: usize,
     },
+    /// An ICMP error at a relay socket that may not be there.
+    Icmp {
+        relay: u32,
+        peer: SocketAddr,
+        icmp: Icmp,
+    },
     /// Time, by either clock.
     Time { forward: Duration, unix: u64 },
 }
@@ -53,6 +61,10 @@ fn arrival() -> impl Strategy<Value = Arrival> {
         0x0001_u16, 0x0003, 0x0004, 0x0008, 0x0009, 0x0016, 0x0017, 0x0101,
     ]);
     let source = (any::<std::net::IpAddr>(), any::<u16>());
+    let icmp_peer = prop_oneof![
+        source.clone().prop_map(SocketAddr::from),
+        Just(at("9.9.9.9:9"))
+    ];
     prop_oneof![
         vec(any::<u8>(), 0..80).prop_map(Arrival::Bytes),
         (0x40..0x80_u8, vec(any::<u8>(), 0..40)).prop_map(|(first, mut bytes)| {
@@ -79,6 +91,12 @@ fn arrival() -> impl Strategy<Value = Arrival> {
             source: source.into(),
             len,
         }),
+        (0..4_u32, icmp_peer, any::<(u8, u8, u32)>()).prop_map(
+            |(relay, peer, (typ, code, mtu))| {
+                let icmp = Icmp { typ, code, mtu };
+                Arrival::Icmp { relay, peer, icmp }
+            }
+        ),
         (0..10_000_u64, any::<u64>()).prop_map(|(millis, unix)| Arrival::Time {
             forward: Duration::from_millis(millis * millis),
             unix,
@@ -135,6 +153,14 @@ fn arrive(net: &mut Net, client: ClientId, arrival: Arrival) {
         Arrival::FromPeer { relay, source, len } => {
             let routed = net.server.handle_peer(RelayId(relay), source, len, net.now);
             assert!(routed.is_none_or(|route| route.header.fits(len)));
+            return;
+        }
+        Arrival::Icmp { relay, peer, icmp } => {
+            let routed = net.server.handle_icmp(RelayId(relay), peer, icmp, net.now);
+            if let Some(route) = routed {
+                let mut room = [0; MAX_HEADER];
+                route.header.write_before(&mut room, 0);
+            }
             return;
         }
         Arrival::Time { forward, unix } => {

@@ -225,3 +225,17 @@ fn what_a_slow_reader_loses_is_not_counted_as_moved() {
     assert_eq!((counted.packets_to_client, counted.bytes_to_client), (1, 4));
     assert_eq!(traffic.dropped, 1);
 }
+
+/// RFC 8656 §13: DONT-FRAGMENT is for data that stays in its family.
+#[test]
+fn iph_09_dont_fragment_is_ignored_between_families() {
+    let mut net = Net::new();
+    let alice = net.client("alice");
+    net.succeed(alice, Request::allocate().family(2));
+    let peer = net.peer_v6();
+    net.permit(alice, peer);
+    let send = Request::send(peer, b"hello").with(DONT_FRAGMENT, []);
+    let packet = send.encode(net.transaction(), None);
+    let sent = net.send_bytes(alice, &packet).unwrap();
+    assert!(!sent.dont_fragment);
+}

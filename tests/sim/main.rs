@@ -13,6 +13,7 @@ mod credentials;
 mod data;
 mod dual;
 mod garbage;
+mod icmp;
 mod permissions;
 mod policy;
 mod ports;

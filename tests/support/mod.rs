@@ -37,6 +37,8 @@ pub fn loopback_relay() -> Relay {
                 external: None,
             }],
             relay_ports: 49_152..=65_535,
+            icmp_errors: true,
+            copy_dscp_and_ecn: true,
             max_connections: 8,
             max_connections_per_address: 8,
             new_connections: rate_limit::Settings::default(),

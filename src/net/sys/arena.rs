@@ -37,6 +37,8 @@ pub(crate) struct Received {
     pub(crate) range: Range<usize>,
     /// The size of each datagram but the last, which may be shorter, where there are several.
     pub(crate) segment: Option<usize>,
+    /// The DSCP and ECN fields, as one byte, where the socket was asked to report them.
+    pub(crate) tos: u8,
 }
 
 impl Received {
@@ -47,6 +49,7 @@ impl Received {
             destination: beside.destination,
             range: start..start + len,
             segment: beside.segment.filter(|size| *size < len),
+            tos: beside.tos,
         }
     }
 
@@ -168,6 +171,7 @@ mod tests {
             destination: None,
             range: start..end,
             segment: Some(1000),
+            tos: 0,
         };
         let datagrams: Vec<_> = received.datagrams().collect();
         assert_eq!(datagrams, [100..1100, 1100..2100, 2100..2600]);

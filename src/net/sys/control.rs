@@ -3,8 +3,8 @@
 use std::mem::{MaybeUninit, size_of};
 use std::net::IpAddr;
 
-/// Memory for the ancillary data of one datagram: an IPv6 address of ours (40 bytes), a segment size and a count of drops
-/// (24 bytes each).
+/// Memory for the ancillary data of one datagram: an IPv6 address of ours (40 bytes), a segment size and the DSCP and ECN
+/// fields (24 bytes each).
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control([u8; 96]);
@@ -24,6 +24,8 @@ pub(super) struct Beside {
     pub(super) destination: Option<IpAddr>,
     /// The size of each datagram but the last, where the kernel has joined several.
     pub(super) segment: Option<usize>,
+    /// Its DSCP and ECN fields, as one byte; 0 where the socket was not asked to report them.
+    pub(super) tos: u8,
 }
 
 /// Reads the ancillary data of a received message.
@@ -50,6 +52,11 @@ pub(super) unsafe fn read(header: &libc::msghdr) -> Beside {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info: libc::in6_pktinfo = std::ptr::read_unaligned(data.cast());
                     beside.destination = Some(IpAddr::from(info.ipi6_addr.s6_addr));
+                }
+                (libc::IPPROTO_IP, libc::IP_TOS) => beside.tos = std::ptr::read(data),
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    let class: libc::c_int = std::ptr::read_unaligned(data.cast());
+                    beside.tos = class as u8;
                 }
                 #[cfg(target_os = "linux")]
                 (libc::SOL_UDP, libc::UDP_GRO) => {
@@ -91,6 +98,16 @@ impl<'a> Writer<'a> {
                 self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
             }
         }
+    }
+
+    /// Sets the DSCP and ECN fields.
+    pub(super) fn tos(&mut self, tos: u8, v6: bool) {
+        let (level, typ) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TOS)
+        };
+        self.push(level, typ, libc::c_int::from(tos));
     }
 
     /// Has the kernel cut what is sent into datagrams of this size.

@@ -12,6 +12,8 @@ pub(crate) struct Datagram {
     pub(crate) to: SocketAddr,
     /// The local address that it comes from, where the socket is bound to none.
     pub(crate) from: Option<IpAddr>,
+    /// Its DSCP and ECN fields, as one byte.
+    pub(crate) tos: u8,
     /// What precedes the data, as a range of [`Outbox::heads`].
     head: Range<usize>,
     /// Zero bytes that follow the data.
@@ -22,15 +24,21 @@ pub(crate) struct Datagram {
 pub(crate) const MAX_TAIL: usize = 3;
 
 impl Datagram {
-    /// A datagram with nothing around its data.
+    /// A datagram with nothing around its data, best effort and without ECN.
     pub(crate) fn new(body: Range<usize>, to: SocketAddr, from: Option<IpAddr>) -> Self {
         Self {
             body,
             to,
             from,
+            tos: 0,
             head: 0..0,
             tail: 0,
         }
+    }
+
+    /// The same with these DSCP and ECN fields.
+    pub(crate) fn with_tos(self, tos: u8) -> Self {
+        Self { tos, ..self }
     }
 
     /// How long it is.

@@ -11,6 +11,7 @@ mod backend;
 mod batched;
 mod control;
 mod datagram;
+mod error_queue;
 mod fixed;
 mod options;
 mod plain;
@@ -20,9 +21,10 @@ mod send;
 pub(crate) use arena::{Arena, Received};
 pub use backend::Backend;
 pub(crate) use datagram::{Datagram, Outbox};
+pub(crate) use error_queue::{SendError, next_error, report_errors};
 pub(crate) use options::{
     fragment_freely, is_exhausted, join_received, kernel_drops, raise_descriptor_limit,
-    receive_buffer, report_destination, set_dont_fragment,
+    receive_buffer, report_destination, report_tos, set_dont_fragment,
 };
 pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet, Source};
 pub(crate) use send::{Sender, send_one};

@@ -13,23 +13,55 @@ pub(crate) fn report_destination(socket: BorrowedFd<'_>, v6: bool) -> io::Result
     }
 }
 
+/// Has the DSCP and ECN fields of each datagram reported.
+#[cfg(target_os = "linux")]
+pub(crate) fn report_tos(socket: BorrowedFd<'_>, v6: bool) {
+    let (level, option) = if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_RECVTOS)
+    };
+    // Where it is refused, all are best effort, which RFC 8656 §14 allows as well.
+    let _ = set(socket, level, option, 1);
+}
+
+/// Nothing is reported where it is not known that what was reported can be set for each datagram: all are best effort then.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn report_tos(_: BorrowedFd<'_>, _: bool) {}
+
 /// Leaves the DF bit clear and lets the kernel fragment: what RFC 8656 §14 asks for unless DONT-FRAGMENT is there.
 pub(crate) fn fragment_freely(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
-    fragmentation(socket, v6, false)
+    fragmentation(socket, v6, Fragmentation::Allowed)
 }
 
 /// Sets or clears the DF bit of what is sent from here on (RFC 8656 §14).
 pub(crate) fn set_dont_fragment(socket: BorrowedFd<'_>, v6: bool, on: bool) -> io::Result<()> {
-    fragmentation(socket, v6, on)
+    let mode = if on {
+        Fragmentation::Refused
+    } else {
+        Fragmentation::AllowedAgain
+    };
+    fragmentation(socket, v6, mode)
+}
+
+/// Whether datagrams may be fragmented.
+enum Fragmentation {
+    Allowed,
+    Refused,
+    /// What was sent before must not be, and an ICMP error may yet tell that it would have to.
+    AllowedAgain,
 }
 
 #[cfg(target_os = "linux")]
-fn fragmentation(socket: BorrowedFd<'_>, v6: bool, dont: bool) -> io::Result<()> {
-    // PROBE sets DF without heeding a cached path MTU: the client probes the path, not we.
-    let mode = if dont {
-        libc::IP_PMTUDISC_PROBE
-    } else {
-        libc::IP_PMTUDISC_DONT
+fn fragmentation(socket: BorrowedFd<'_>, v6: bool, mode: Fragmentation) -> io::Result<()> {
+    let mode = match mode {
+        Fragmentation::Allowed => libc::IP_PMTUDISC_DONT,
+        // It sets DF without heeding a cached path MTU: the client probes the path, not we.
+        Fragmentation::Refused => libc::IP_PMTUDISC_PROBE,
+        // IPv4 does not tell a socket with DONT of "fragmentation needed". With OMIT it does, and DF is as clear; packets
+        // are cut for the first link alone, and by routers if that is not enough, which those of IPv6 cannot do.
+        Fragmentation::AllowedAgain if !v6 => libc::IP_PMTUDISC_OMIT,
+        Fragmentation::AllowedAgain => libc::IP_PMTUDISC_DONT,
     };
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, mode)
@@ -39,7 +71,8 @@ fn fragmentation(socket: BorrowedFd<'_>, v6: bool, dont: bool) -> io::Result<()>
 }
 
 #[cfg(not(target_os = "linux"))]
-fn fragmentation(socket: BorrowedFd<'_>, v6: bool, dont: bool) -> io::Result<()> {
+fn fragmentation(socket: BorrowedFd<'_>, v6: bool, mode: Fragmentation) -> io::Result<()> {
+    let dont = matches!(mode, Fragmentation::Refused);
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, dont.into())
     } else {
@@ -91,7 +124,7 @@ pub(crate) fn receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result
     set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)
 }
 
-fn set(
+pub(super) fn set(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,

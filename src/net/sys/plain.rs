@@ -9,6 +9,7 @@ use super::address::RawAddress;
 use super::arena::{HEADROOM, PAYLOAD, Received, SLOT};
 use super::control::{self, Control};
 use super::datagram::{Datagram, Outbox};
+use super::error_queue::{may_be_pending, receive_beyond};
 use super::fixed::Fixed;
 
 /// Receives into one slot after the other until there is nothing left.
@@ -19,7 +20,7 @@ pub(super) fn receive(
     received: &mut [Option<Received>],
 ) -> io::Result<usize> {
     for slot in slots.clone() {
-        match receive_one(socket, bytes, slot) {
+        match receive_beyond(|| receive_one(socket, bytes, slot)) {
             Ok(one) => received[slot] = one,
             Err(error) if slot == slots.start => return Err(error),
             // It is met again, and told, by the next call.
@@ -80,13 +81,15 @@ pub(super) fn send_one(
     bytes: &[u8],
 ) -> io::Result<()> {
     let pieces = datagram.pieces(heads, bytes);
+    let mut tried = false;
     loop {
-        let sent = match (datagram.from, pieces) {
-            (None, [[], whole, []] | [whole, [], []]) => send_to(socket, whole, datagram.to),
+        let sent = match (datagram.from, datagram.tos, pieces) {
+            (None, 0, [[], whole, []] | [whole, [], []]) => send_to(socket, whole, datagram.to),
             _ => send_message(socket, pieces, datagram),
         };
         match sent {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if !tried && may_be_pending(&error) => tried = true,
             sent => return sent,
         }
     }
@@ -125,6 +128,9 @@ fn send_message(socket: BorrowedFd<'_>, pieces: [&[u8]; 3], datagram: &Datagram)
     let mut beside = control::Writer::new(&mut control);
     if let Some(from) = datagram.from {
         beside.source(from);
+    }
+    if datagram.tos != 0 {
+        beside.tos(datagram.tos, datagram.to.is_ipv6());
     }
     beside.finish(&mut header);
     // SAFETY: the header points to a name, iovecs over the pieces and, if any, a control buffer, of the lengths it says, all

@@ -48,6 +48,8 @@ pub(crate) struct Happened {
     pub(crate) writable: bool,
     /// Nothing more will arrive: it is to be read until it says so.
     pub(crate) ended: bool,
+    /// There may be errors to read about what was sent.
+    pub(crate) failed: bool,
 }
 
 impl Source {
@@ -150,6 +152,7 @@ impl Found {
             readable: event.is_readable(),
             writable: event.is_writable(),
             ended: event.is_read_closed() || event.is_error(),
+            failed: event.is_error(),
         })
     }
 

@@ -3,11 +3,20 @@
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use super::{Buffer, Link, ROUNDS, Worker, link_of, now, retry};
+use super::{Body, Buffer, Link, ROUNDS, Worker, link_of, now, retry};
 use crate::net::relay_sockets::RelaySockets;
 use crate::net::sys::{Datagram, set_dont_fragment};
 use crate::turn::{Flow, FromClient, Local, Now, RelayId, ToPeer};
 use crate::wire::reply::SmallReply;
+
+/// One packet of a client's, in the buffer at hand.
+#[derive(Clone)]
+pub(super) struct Packet {
+    /// Where it lies.
+    pub(super) range: Range<usize>,
+    /// The DSCP and ECN fields that it came with, as one byte (RFC 8656 §14); what comes over a connection has none (§15).
+    pub(super) tos: u8,
+}
 
 impl Worker {
     /// Handles what has arrived at a listener, up to a bound; whether there may be more.
@@ -38,32 +47,33 @@ impl Worker {
             return 1;
         };
         let flow = self.listeners[at].flow_of(received);
-        let mut count = 0;
-        for packet in received.datagrams() {
+        let (tos, mut count) = (received.tos, 0);
+        for range in received.datagrams() {
             count += 1;
-            let bytes = &self.arena.bytes()[packet.clone()];
+            let bytes = &self.arena.bytes()[range.clone()];
             let handled = self.server.handle_client(flow, bytes, now);
+            let packet = Packet { range, tos };
             self.do_routed(flow, handled, packet, Buffer::Arena, now);
         }
         count
     }
 
-    /// Does what a packet led to, which lies at `packet` in the buffer.
+    /// Does what a packet led to.
     pub(super) fn do_routed(
         &mut self,
         flow: Flow,
         handled: FromClient,
-        packet: Range<usize>,
+        packet: Packet,
         buffer: Buffer<'_>,
         now: Now,
     ) {
         match handled {
-            FromClient::ToPeer(route) => self.route_to_peer(route, packet.start, buffer),
-            FromClient::ToClient(local) => self.route_to_local(&local, packet.start, buffer),
+            FromClient::ToPeer(route) => self.route_to_peer(route, &packet, buffer, now),
+            FromClient::ToClient(local) => self.route_to_local(&local, &packet, buffer),
             FromClient::ToWorker(handover) => {
-                let body = at(&handover.payload, packet.start);
+                let body = packet.at(&handover.payload);
                 let data = &super::bytes(&self.arena, buffer)[body];
-                self.handovers.add(&handover, data);
+                self.handovers.add(&handover, data, packet.tos);
             }
             FromClient::Reply(reply) => self.queue_reply(flow, &reply, buffer),
             FromClient::Control => {
@@ -75,21 +85,25 @@ impl Worker {
         }
     }
 
-    fn route_to_peer(&mut self, route: ToPeer, offset: usize, buffer: Buffer<'_>) {
-        let datagram = Datagram::new(at(&route.payload, offset), route.target, None);
+    fn route_to_peer(&mut self, route: ToPeer, packet: &Packet, buffer: Buffer<'_>, now: Now) {
+        let body = packet.at(&route.payload);
+        let datagram = Datagram::new(body, route.target, None).with_tos(packet.tos);
         if route.dont_fragment {
-            self.send_unfragmented(route.relay, datagram, buffer);
+            self.send_unfragmented(route.relay, datagram, buffer, now);
         } else {
             self.queue_to_peer(route.relay, datagram, buffer);
         }
     }
 
     /// Passes data to another client of this worker.
-    fn route_to_local(&mut self, local: &Local, offset: usize, buffer: Buffer<'_>) {
-        let body = at(&local.payload, offset);
-        // The header that the sender put before its data has been read.
-        let room = local.payload.start;
-        self.queue_to_client(local.relay, &local.route, body, room, buffer);
+    fn route_to_local(&mut self, local: &Local, packet: &Packet, buffer: Buffer<'_>) {
+        let body = Body {
+            range: packet.at(&local.payload),
+            // The header that the sender put before its data has been read.
+            room: local.payload.start,
+            tos: packet.tos,
+        };
+        self.queue_to_client(local.relay, &local.route, body, buffer);
     }
 
     fn queue_reply(&mut self, flow: Flow, reply: &SmallReply, buffer: Buffer<'_>) {
@@ -106,8 +120,14 @@ impl Worker {
         }
     }
 
-    /// Sends data with the DF bit set. Rare, so it may cost two calls more.
-    fn send_unfragmented(&mut self, relay: RelayId, datagram: Datagram, buffer: Buffer<'_>) {
+    /// Sends data with the DF bit set. Rare, so it may cost two calls more, and a third to learn why it cannot be sent.
+    fn send_unfragmented(
+        &mut self,
+        relay: RelayId,
+        datagram: Datagram,
+        buffer: Buffer<'_>,
+        now: Now,
+    ) {
         self.flush(buffer);
         let v6 = self.relays.is_v6(relay);
         let set = |relays: &RelaySockets, on| match relays.get(relay) {
@@ -116,14 +136,20 @@ impl Worker {
         };
         // RFC 8656 §14: what cannot be sent unfragmented is not sent.
         if set(&self.relays, true) {
+            let (to, not_sent) = (datagram.to, self.not_sent);
             self.to_peers.push(relay, datagram);
             self.flush(buffer);
             set(&self.relays, false);
+            if self.not_sent > not_sent {
+                self.pass_on_errors(relay, Some(to), buffer, now);
+            }
         }
     }
 }
 
-/// A range of a packet, as one of the buffer that the packet begins in at `offset`.
-fn at(range: &Range<usize>, offset: usize) -> Range<usize> {
-    offset + range.start..offset + range.end
+impl Packet {
+    /// A range of it, as one of the buffer.
+    fn at(&self, range: &Range<usize>) -> Range<usize> {
+        self.range.start + range.start..self.range.start + range.end
+    }
 }

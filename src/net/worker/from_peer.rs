@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{BATCH, Buffer, PARCELS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
+use super::{BATCH, Body, Buffer, PARCELS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
 use crate::net::mailbox::Parcel;
 use crate::turn::{Now, RelayId};
 use crate::wire::data_header::MAX_HEADER;
@@ -39,7 +39,9 @@ impl Worker {
         let received = match self.arena.receive(socket.as_fd(), slots) {
             Ok(received) => received,
             Err(error) => {
-                retry(&error, "receive from a peer");
+                if retry(&error, "receive from a peer") {
+                    self.pending.relays.push(relay);
+                }
                 return (0, 0);
             }
         };
@@ -54,12 +56,13 @@ impl Worker {
         let Some(received) = self.arena.received(slot) else {
             return 1;
         };
-        let (source, mut room, mut count) = (received.source, MAX_HEADER, 0);
-        for body in received.datagrams() {
+        let (source, tos, mut room, mut count) = (received.source, received.tos, MAX_HEADER, 0);
+        for range in received.datagrams() {
             count += 1;
-            let route = self.server.handle_peer(relay, source, body.len(), now);
+            let route = self.server.handle_peer(relay, source, range.len(), now);
             if let Some(route) = route {
-                self.queue_to_client(relay, &route, body, room, Buffer::Arena);
+                let body = Body { range, room, tos };
+                self.queue_to_client(relay, &route, body, Buffer::Arena);
             }
             // What precedes the next one is this one.
             room = 0;
@@ -90,7 +93,12 @@ impl Worker {
                 .server
                 .handle_handover(item.relay, item.to, item.from, len, now);
             if let Some(route) = route {
-                self.queue_to_client(item.relay, &route, item.body.clone(), 0, buffer);
+                let body = Body {
+                    range: item.body.clone(),
+                    room: 0,
+                    tos: item.tos,
+                };
+                self.queue_to_client(item.relay, &route, body, buffer);
             }
         }
         self.flush(buffer);

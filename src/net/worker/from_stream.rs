@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use super::from_client::Packet;
 use super::{Buffer, Worker, now};
 use crate::net::streams::{Connection, Received};
 use crate::net::sys::{Happened, Source};
@@ -217,7 +218,10 @@ impl Worker {
                 Frame::Garbage => break false,
             };
             let handled = self.server.handle_client(flow, &rest[..length], now);
-            let packet = consumed..consumed + length;
+            let packet = Packet {
+                range: consumed..consumed + length,
+                tos: 0,
+            };
             self.do_routed(flow, handled, packet, Buffer::Other(buffer), now);
             consumed += length;
         };

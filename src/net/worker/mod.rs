@@ -1,9 +1,10 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
 //! `turn.rs` says what it does, turn by turn.
-//! `from_client.rs`, `from_stream.rs` and `from_peer.rs` are the ways in; what they find is queued, for one socket after the
+//! `from_client.rs`, `from_stream.rs`, `from_peer.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
 //! other, and leaves in as few system calls as can be.
 
+mod errors;
 mod from_client;
 mod from_peer;
 mod from_stream;
@@ -138,19 +139,19 @@ impl Worker {
             .clamp(FEWEST_SLOTS, SLOTS);
     }
 
-    /// Queues data for a client; `room` bytes before it may be overwritten.
+    /// Queues data for a client.
     fn queue_to_client(
         &mut self,
         relay: RelayId,
         route: &ToClient,
-        body: Range<usize>,
-        room: usize,
+        body: Body,
         buffer: Buffer<'_>,
     ) {
-        let (header, len) = (&route.header, body.len());
+        let Body { range, room, tos } = body;
+        let (header, len) = (&route.header, range.len());
         match link_of(route.flow.link) {
             Link::Stream(place) => {
-                let data = &bytes(&self.arena, buffer)[body];
+                let data = &bytes(&self.arena, buffer)[range];
                 // A slow reader loses data, as it would over UDP, and delays nobody.
                 if self.streams.queue_data(place, header, data) == Queued::Dropped {
                     self.server.handle_no_room(relay, len);
@@ -162,14 +163,15 @@ impl Worker {
                 let listener = &mut self.listeners[at];
                 let padding = header.padding(len, false);
                 if room >= header.size() && matches!(buffer, Buffer::Arena) {
-                    let before = body.start - header.size()..body.start;
+                    let before = range.start - header.size()..range.start;
                     header.write_before(&mut self.arena.bytes_mut()[before.clone()], len);
-                    let datagram = listener.datagram(&route.flow, before.start..body.end);
+                    let datagram = listener.datagram(&route.flow, before.start..range.end);
+                    let datagram = datagram.with_tos(tos);
                     listener.outgoing.push_around(&[], datagram, padding);
                 } else {
                     let mut head = [0; MAX_HEADER];
                     let start = header.write_before(&mut head, len);
-                    let datagram = listener.datagram(&route.flow, body);
+                    let datagram = listener.datagram(&route.flow, range).with_tos(tos);
                     listener
                         .outgoing
                         .push_around(&head[start..], datagram, padding);
@@ -266,6 +268,17 @@ impl Worker {
             "worker stopped"
         );
     }
+}
+
+/// Data for a client, in the buffer at hand.
+#[derive(Default)]
+struct Body {
+    /// Where it lies.
+    range: Range<usize>,
+    /// Bytes before it that may be overwritten.
+    room: usize,
+    /// The DSCP and ECN fields that it came with (RFC 8656 §14): a connection has its own.
+    tos: u8,
 }
 
 /// Where queued data lies.

@@ -24,6 +24,8 @@ pub(super) struct Pending {
     pub(super) acceptors: Vec<usize>,
     /// Relay sockets that may hold more.
     pub(super) relays: Vec<RelayId>,
+    /// Relay sockets about whose datagrams there may be more errors.
+    pub(super) failed_relays: Vec<RelayId>,
     /// Connections that may hold more.
     pub(super) connections: Vec<Happened>,
     /// Whether other workers may have posted more.
@@ -68,6 +70,9 @@ impl Worker {
     }
 
     fn handle_pending(&mut self) {
+        if !self.pending.failed_relays.is_empty() {
+            self.drain_errors();
+        }
         let mut listeners = std::mem::take(&mut self.pending.listeners);
         listeners.retain(|at| self.drain_listener(*at));
         self.pending.listeners = listeners;
@@ -123,7 +128,14 @@ impl Pending {
         match happened.source {
             Source::Listener(at) => self.listeners.push(at),
             Source::Acceptor(at) => self.acceptors.push(at),
-            Source::Relay(relay) => self.relays.push(RelayId(relay)),
+            Source::Relay(relay) => {
+                if happened.failed {
+                    self.failed_relays.push(RelayId(relay));
+                }
+                if happened.readable {
+                    self.relays.push(RelayId(relay));
+                }
+            }
             Source::Connection(_) => self.connections.push(happened),
             Source::Bell => self.mail = true,
         }
@@ -136,8 +148,10 @@ impl Pending {
             list.sort_unstable();
             list.dedup();
         }
-        self.relays.sort_unstable_by_key(|relay| relay.0);
-        self.relays.dedup();
+        for list in [&mut self.relays, &mut self.failed_relays] {
+            list.sort_unstable_by_key(|relay| relay.0);
+            list.dedup();
+        }
         self.connections
             .sort_unstable_by_key(|happened| happened.source);
         self.connections.dedup_by(|later, first| {
@@ -157,6 +171,7 @@ impl Pending {
             || self.mail
             || !self.listeners.is_empty()
             || !self.relays.is_empty()
+            || !self.failed_relays.is_empty()
             || !self.connections.is_empty()
             || !self.acceptors.is_empty() && self.accepts_again.is_none()
     }
@@ -172,6 +187,7 @@ mod tests {
             readable: true,
             writable: false,
             ended: false,
+            failed: false,
         }
     }
 
@@ -186,14 +202,30 @@ mod tests {
                 Source::Relay(3),
                 Source::Connection(5),
             ] {
-                pending.add(happened(source));
+                pending.add(Happened {
+                    failed: true,
+                    ..happened(source)
+                });
             }
             pending.merge();
         }
         assert_eq!(pending.listeners, [1]);
         assert_eq!(pending.acceptors, [0]);
         assert_eq!(pending.relays, [RelayId(3), RelayId(7)]);
+        assert_eq!(pending.failed_relays, [RelayId(3), RelayId(7)]);
         assert_eq!(pending.connections.len(), 1);
+    }
+
+    #[test]
+    fn errors_alone_are_not_taken_for_data() {
+        let mut pending = Pending::default();
+        pending.add(Happened {
+            readable: false,
+            failed: true,
+            ..happened(Source::Relay(7))
+        });
+        assert!(pending.relays.is_empty() && pending.is_urgent());
+        assert_eq!(pending.failed_relays, [RelayId(7)]);
     }
 
     #[test]

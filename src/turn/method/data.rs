@@ -1,4 +1,5 @@
-//! From a peer to the client: Data indications (RFC 8656 §11.3) and ChannelData (§12.6).
+//! From a peer to the client: Data indications (RFC 8656 §11.3) and ChannelData (§12.6); and what ICMP says of data that
+//! went to one (§11.5).
 
 use std::net::SocketAddr;
 
@@ -6,7 +7,16 @@ use crate::admission::bandwidth::Direction;
 use crate::turn::Now;
 use crate::turn::output::{RelayId, ToClient};
 use crate::turn::server::{DropReason, Server};
-use crate::wire::{DataHeader, TransactionId};
+use crate::wire::{DataHeader, Icmp, TransactionId};
+
+/// What has arrived at a relay socket.
+#[derive(Clone, Copy)]
+enum Arrived {
+    /// A datagram of so many bytes.
+    Data(usize),
+    /// An ICMP error about one that was sent.
+    Icmp(Icmp),
+}
 
 impl Server {
     /// Routes a datagram of `len` bytes that arrived at a relay socket: the single place that lets data in from a peer.
@@ -19,7 +29,38 @@ impl Server {
         len: usize,
         now: Now,
     ) -> Option<ToClient> {
-        match self.route_to_client(relay, source, len, now) {
+        self.let_in(relay, source, Arrived::Data(len), now)
+    }
+
+    /// Routes what ICMP said of a datagram that the relay socket had sent to `peer`. The route is for no data.
+    ///
+    /// RFC 8656 §11.5: what counts is the permission of the peer that the datagram was for; which router told of it does not.
+    pub fn handle_icmp(
+        &mut self,
+        relay: RelayId,
+        peer: SocketAddr,
+        icmp: Icmp,
+        now: Now,
+    ) -> Option<ToClient> {
+        if !icmp.is_passed_on(peer.is_ipv6()) {
+            return None;
+        }
+        self.let_in(relay, peer, Arrived::Icmp(icmp), now)
+    }
+
+    /// Counts what comes in.
+    fn let_in(
+        &mut self,
+        relay: RelayId,
+        source: SocketAddr,
+        arrived: Arrived,
+        now: Now,
+    ) -> Option<ToClient> {
+        let len = match arrived {
+            Arrived::Data(len) => len,
+            Arrived::Icmp(_) => 0,
+        };
+        match self.route_to_client(relay, source, arrived, now) {
             Ok(route) => {
                 self.counters.traffic.packets_to_client += 1;
                 self.counters.traffic.bytes_to_client += len as u64;
@@ -49,7 +90,7 @@ impl Server {
         &mut self,
         relay: RelayId,
         source: SocketAddr,
-        len: usize,
+        arrived: Arrived,
         now: Now,
     ) -> Result<ToClient, DropReason> {
         let peer = self.policy.source(source);
@@ -64,13 +105,19 @@ impl Server {
         if !allocation.permits(peer, now.instant, channel_keeps) {
             return Err(DropReason::NoPermission);
         }
-        // RFC 8656 §12.6: a channel is for one port of one address; anything else comes as an indication.
-        let header = match allocation.channels.number_of(peer, now.instant) {
-            Some(number) => DataHeader::Channel(number),
-            None => DataHeader::Indication {
-                peer,
-                id: TransactionId(random_id(&mut self.rng)),
+        let mut id = || TransactionId(random_id(&mut self.rng));
+        let (header, len, metered) = match arrived {
+            // RFC 8656 §12.6: a channel is for one port of one address; anything else comes as an indication.
+            Arrived::Data(len) => match allocation.channels.number_of(peer, now.instant) {
+                Some(number) => (DataHeader::Channel(number), len, len),
+                None => (DataHeader::Indication { peer, id: id() }, len, len),
             },
+            // It has no data, yet whoever can make ICMP errors must not get round the bandwidth.
+            Arrived::Icmp(icmp) => {
+                let id = id();
+                let header = DataHeader::Icmp { peer, id, icmp };
+                (header, 0, header.size())
+            }
         };
         if !header.fits(len) {
             return Err(DropReason::TooLarge);
@@ -79,7 +126,7 @@ impl Server {
             .meter
             .take(
                 Direction::ToClient,
-                len,
+                metered,
                 now.instant,
                 &mut self.total_bandwidth,
             )

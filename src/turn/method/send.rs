@@ -35,10 +35,12 @@ impl Server {
         let peer = Self::only_peer(message).map_err(|_| DropReason::Malformed)?;
         let data = message.get(ATTR_DATA).ok_or(DropReason::Malformed)?;
         let start = data.as_ptr() as usize - message.bytes().as_ptr() as usize;
+        // RFC 8656 §13: between families there is no DF bit to keep, and DONT-FRAGMENT is ignored.
+        let translates = flow.five_tuple.client.0.is_ipv4() != peer.0.is_ipv4();
         let outgoing = Outgoing {
             peer,
             payload: start..start + data.len(),
-            dont_fragment: message.contains(ATTR_DONT_FRAGMENT),
+            dont_fragment: message.contains(ATTR_DONT_FRAGMENT) && !translates,
         };
         self.route_to_peer(relay, outgoing, now)
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// One transport to the server.
 pub enum Link {
@@ -74,11 +74,26 @@ impl Link {
     }
 
     /// Another handle to the socket of datagrams.
-    #[allow(dead_code, reason = "for tests/scale")]
     pub fn socket(&self) -> UdpSocket {
         match self {
             Self::Udp(udp) => udp.socket.try_clone().expect("a second handle"),
             Self::Stream(_) => panic!("a stream has none"),
+        }
+    }
+
+    pub fn server(&self) -> SocketAddr {
+        match self {
+            Self::Udp(udp) => udp.server,
+            Self::Stream(_) => panic!("a stream is connected"),
+        }
+    }
+
+    /// Marks what a stream over IPv4 sends from here on.
+    pub fn mark(&self, tos: u8) {
+        if let Self::Stream(stream) = self {
+            SockRef::from(&stream.socket)
+                .set_tos_v4(tos.into())
+                .expect("an IPv4 option");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`Draft`] writes messages, wrong ones too; [`Message`] reads them, strictly: whatever a server sends must be
 //! well-formed, or the test fails. [`Link`] is one transport to the server, [`Client`] speaks TURN over it, and
-//! [`Peer`] is the other end of the relay. [`Sniffer`] shows the IP headers that a peer receives.
+//! [`Peer`] is the other end of the relay. [`Sniffer`] shows the IP headers that a peer receives, and
+//! [`tos`] the DSCP and ECN fields of single datagrams.
 
 pub mod address;
 pub mod attribute;
@@ -13,6 +14,7 @@ mod message;
 pub mod method;
 mod peer;
 mod sniffer;
+pub mod tos;
 mod turn;
 
 pub use credentials::{Credentials, long_term_key, sha256_key, unix_time, userhash};

@@ -23,6 +23,11 @@ impl Peer {
         self.socket.local_addr().expect("a bound socket")
     }
 
+    /// For what the test does with it beside.
+    pub fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
     pub fn send(&self, relay: SocketAddr, payload: &[u8]) {
         self.socket
             .send_to(payload, relay)

@@ -53,9 +53,18 @@ impl Client {
     }
 
     /// Another handle to this client's socket: for data sent beside what the test does with the client.
-    #[allow(dead_code, reason = "for tests/scale")]
     pub fn socket(&self) -> std::net::UdpSocket {
         self.link.socket()
+    }
+
+    /// Where the server is, for a client over UDP.
+    pub fn server(&self) -> SocketAddr {
+        self.link.server()
+    }
+
+    /// Marks what a client over a stream sends from here on with these DSCP and ECN fields.
+    pub fn mark(&self, tos: u8) {
+        self.link.mark(tos);
     }
 
     /// Sends bytes as they are.

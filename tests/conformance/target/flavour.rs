@@ -57,6 +57,8 @@ pub enum Flavour {
     Ipv4Only,
     /// Every switch for old clients is on.
     Compatible,
+    /// Relays from the addresses of a network that a test has made; all of it is allowed.
+    Routed,
     /// Of one user nothing is stored but an MD5.
     Ha1Only,
 }
@@ -74,7 +76,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -92,6 +94,7 @@ impl Flavour {
         Self::Redirecting,
         Self::Ipv4Only,
         Self::Compatible,
+        Self::Routed,
         Self::Ha1Only,
     ];
 
@@ -115,6 +118,7 @@ impl Flavour {
             Self::Redirecting => "redirecting",
             Self::Ipv4Only => "ipv4_only",
             Self::Compatible => "compatible",
+            Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
         }
     }
@@ -172,6 +176,11 @@ impl Flavour {
                 config.set("turn", "channel_numbers", "\"rfc5766\"");
                 config.set("turn", "draft_address_families", true);
             }
+            Self::Routed => {
+                let [v4, v6] = ROUTED_ADDRESSES;
+                config.set("relay", "addresses", format!("[{v4:?}, {v6:?}]"));
+                config.set("peers", "allow", "[\"10.76.0.0/14\", \"fd00::/8\"]");
+            }
             Self::Ha1Only => {}
         }
         match self {
@@ -185,6 +194,8 @@ impl Flavour {
 pub const ALTERNATES: [&str; 3] = ["192.0.2.9:3478", "192.0.2.10:5349", "[2001:db8::9]:3478"];
 /// The name in their certificates.
 pub const ALTERNATE_DOMAIN: &str = "turn2.example.org";
+/// What a server of [`Flavour::Routed`] relays from.
+pub const ROUTED_ADDRESSES: [&str; 2] = ["10.77.0.1", "fd77::1"];
 /// What a server of [`Flavour::External`] shows.
 pub const EXTERNAL_ADDRESS: &str = "198.51.100.7";
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use uturn::turn::{FromClient, Handover, ToClient};
+use uturn::wire::Icmp;
 use uturn::wire::data_header::MAX_HEADER;
 
 use super::codec::{DATA, DATA_INDICATION, Message, Request, XOR_PEER_ADDRESS, channel_data};
@@ -157,6 +158,29 @@ impl Net {
             return Delivery::Dropped;
         };
         forwarded(&route, &datagram.data)
+    }
+}
+
+impl Net {
+    /// ICMP tells the client's relay socket of a datagram that it had sent to a peer: what the client gets, if anything.
+    pub fn icmp_about(
+        &mut self,
+        peer: SocketAddr,
+        client: ClientId,
+        icmp: Icmp,
+    ) -> Option<Message> {
+        let to = self.relayed(client);
+        let bound = self.relayed.open_behind(to).unwrap_or(to);
+        let relay = self.shell.relay_at(bound)?;
+        let route = self.server.handle_icmp(relay, peer, icmp, self.now)?;
+        assert_eq!(route.flow, self.flow(client));
+        let mut packet = vec![0; MAX_HEADER];
+        let start = route.header.write_before(&mut packet, 0);
+        let on_stream = route.flow.five_tuple.transport.is_stream();
+        assert_eq!(route.header.padding(0, on_stream), 0);
+        let indication = Message::decode(&packet[start..]);
+        assert_eq!(indication.typ, DATA_INDICATION);
+        Some(indication)
     }
 }
 

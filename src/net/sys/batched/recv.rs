@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use crate::net::sys::address::RawAddress;
 use crate::net::sys::arena::{HEADROOM, PAYLOAD, Received, SLOT};
 use crate::net::sys::control::{self, Control};
+use crate::net::sys::error_queue::receive_beyond;
 use crate::net::sys::fixed::Fixed;
 
 /// The headers of the slots of one arena.
@@ -72,9 +73,19 @@ impl Receiver {
             header.msg_hdr.msg_controllen = Control::LEN as _;
         }
         self.written = slots.start..slots.start;
-        let headers = &mut self.headers.get_mut()[slots.clone()];
+        let n = receive_beyond(|| self.fill(socket, slots.clone()))?;
+        let filled = slots.start..slots.start + n;
+        for slot in filled.clone() {
+            received[slot] = self.describe(slot);
+        }
+        self.written = filled;
+        Ok(n)
+    }
+
+    fn fill(&mut self, socket: BorrowedFd<'_>, slots: Range<usize>) -> io::Result<usize> {
+        let headers = &mut self.headers.get_mut()[slots];
         // SAFETY: each header points to a name, an iovec and a control buffer of its own, of the lengths it says, which
-        // live as long as `self` and `bytes`; nobody else has a reference to them, as both are borrowed mutably.
+        // live as long as `self` and the arena; nobody else has a reference to them, as `receive` borrows both mutably.
         let n = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -87,11 +98,6 @@ impl Receiver {
         if n < 0 {
             return Err(io::Error::last_os_error());
         }
-        let filled = slots.start..slots.start + n as usize;
-        for slot in filled.clone() {
-            received[slot] = self.describe(slot);
-        }
-        self.written = filled;
         Ok(n as usize)
     }
 

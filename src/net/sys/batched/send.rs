@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use crate::net::sys::address::RawAddress;
 use crate::net::sys::control::{self, Control};
 use crate::net::sys::datagram::{Datagram, Outbox};
+use crate::net::sys::error_queue::may_be_pending;
 use crate::net::sys::plain;
 
 /// Messages handed over in one call at most.
@@ -51,16 +52,15 @@ impl Segmentation {
 
     /// Learns from a refusal of segments of `size` bytes; whether it was one.
     ///
-    /// A network card without checksums gives EIO. EINVAL or EMSGSIZE is given for segments beyond the route's MTU, and for
-    /// all of them by a kernel that does not know of segmentation.
+    /// A network card without checksums gives EIO. EINVAL or EMSGSIZE is given for segments beyond the route's MTU, and
+    /// EINVAL for all of them by a kernel that does not know of segmentation. EMSGSIZE may also be pending from an ICMP error,
+    /// which anybody can forge: so it never ends segmentation.
     fn learn(&mut self, error: &io::Error, size: usize) -> bool {
         match error.raw_os_error() {
             Some(libc::EIO) => *self = Self::OFF,
-            Some(libc::EINVAL | libc::EMSGSIZE) if size > FITS_EVERYWHERE => {
-                self.longest = self.longest.min(size - 1);
-            }
-            Some(libc::EINVAL | libc::EMSGSIZE | libc::ENOPROTOOPT | libc::EOPNOTSUPP) => {
-                *self = Self::OFF;
+            Some(libc::EINVAL) if size <= FITS_EVERYWHERE => *self = Self::OFF,
+            Some(libc::EINVAL | libc::EMSGSIZE) => {
+                self.longest = self.longest.min((size - 1).max(FITS_EVERYWHERE));
             }
             _ => return false,
         }
@@ -161,6 +161,7 @@ impl Sender {
             && total + len <= BYTES
             && candidate.to == first.to
             && candidate.from == first.from
+            && candidate.tos == first.tos
     }
 
     /// Adds a piece of memory to the message whose pieces begin at `first`, or makes its last piece longer.
@@ -199,6 +200,9 @@ impl Sender {
         if let Some(from) = datagram.from {
             beside.source(from);
         }
+        if datagram.tos != 0 {
+            beside.tos(datagram.tos, datagram.to.is_ipv6());
+        }
         if let Some(size) = segment {
             beside.segment(size);
         }
@@ -213,7 +217,7 @@ impl Sender {
         bytes: &[u8],
     ) -> Result<usize, usize> {
         let messages = self.used.0;
-        let (mut next, mut sent) = (0, 0);
+        let (mut next, mut sent, mut tried) = (0, 0, None);
         while next < messages {
             match self.hand_over(socket, next..messages) {
                 Ok(taken) => {
@@ -225,6 +229,7 @@ impl Sender {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Err(sent),
                     io::ErrorKind::Interrupted => {}
+                    _ if tried != Some(next) && may_be_pending(&error) => tried = Some(next),
                     // The message in front cannot be sent as it is; those behind it may.
                     _ => {
                         sent += self.send_apart(socket, next, outbox, bytes, &error);
@@ -298,6 +303,16 @@ mod tests {
         assert_eq!(segmentation.longest, 7999);
         assert!(!segmentation.learn(&io::Error::from_raw_os_error(libc::ENETUNREACH), 8000));
         assert_eq!(segmentation.longest, 7999);
+    }
+
+    #[test]
+    fn what_a_forged_icmp_error_can_cause_does_not_end_it() {
+        let mut segmentation = Segmentation { longest: BYTES };
+        for code in [libc::EMSGSIZE, libc::ENOPROTOOPT, libc::EOPNOTSUPP] {
+            segmentation.learn(&io::Error::from_raw_os_error(code), 160);
+            assert_ne!(segmentation, Segmentation::OFF);
+        }
+        assert_eq!(segmentation.longest, FITS_EVERYWHERE);
     }
 
     #[test]
