@@ -11,7 +11,7 @@ mod net;
 
 use net::codec::{Request, channel_data};
 use net::{ClientId, Net, Setup};
-use uturn::turn::{DropReason, FromClient};
+use uturn::turn::{DropReason, FromClient, IcmpErrors};
 use uturn::wire::Icmp;
 
 struct Counting;
@@ -80,6 +80,7 @@ fn lift_limits(setup: &mut Setup) {
     setup.bandwidth.total = 1 << 40;
     setup.replies.per_second = 1_000_000;
     setup.replies.burst = 1_000_000;
+    setup.turn.icmp_errors = IcmpErrors::All;
 }
 
 #[test]

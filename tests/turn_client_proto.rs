@@ -59,6 +59,20 @@ fn one_allocation_relays_for_it_to_both_families() {
 }
 
 #[test]
+fn it_hears_of_icmp_errors_once_it_has_shown_that_it_knows_of_them() {
+    // It names an algorithm with either hash.
+    for hash in [IntegrityAlgorithm::Sha256, IntegrityAlgorithm::Sha1] {
+        let server = Server::start();
+        let mut client = server.client(|config| config.set_supported_integrity(hash));
+        let (peer, at) = client.relay_in_indications("127.0.0.1:0", "127.0.0.1");
+        drop(peer);
+        client.send(at, b"anyone?");
+        client.wait_until("ICMP error", |client| !client.icmp.is_empty());
+        assert_eq!(client.icmp, [(at, 3, 3)]);
+    }
+}
+
+#[test]
 fn a_wrong_password_allocates_nothing() {
     let server = Server::start();
     let mut client = server.client_as("rabbit", |config| {
@@ -112,6 +126,7 @@ impl Server {
             began: Instant::now(),
             events: Vec::new(),
             data: Vec::new(),
+            icmp: Vec::new(),
         }
     }
 }
@@ -124,6 +139,8 @@ struct Client {
     events: Vec<TurnEvent>,
     /// What peers have sent.
     data: Vec<(SocketAddr, Vec<u8>)>,
+    /// What ICMP has said of data to peers: type and code.
+    icmp: Vec<(SocketAddr, u8, u8)>,
 }
 
 impl Client {
@@ -165,14 +182,7 @@ impl Client {
 
     #[track_caller]
     fn exchange(&mut self, peer: &UdpSocket, at: SocketAddr, text: &[u8]) {
-        let now = self.now();
-        let sent = self.protocol.send_to(TransportType::Udp, at, text, now);
-        if let Some(built) = sent.expect("data can be sent") {
-            let built = built.build();
-            self.socket
-                .send_to(&built.data, built.to)
-                .expect("sending on loopback");
-        }
+        self.send(at, text);
         let mut buffer = [0; 1500];
         let (len, relay) = peer.recv_from(&mut buffer).expect("the peer hears of it");
         assert_eq!(&buffer[..len], text);
@@ -185,6 +195,18 @@ impl Client {
             self.data.drain(..).collect::<Vec<_>>(),
             [(at, text.to_vec())]
         );
+    }
+
+    #[track_caller]
+    fn send(&mut self, at: SocketAddr, text: &[u8]) {
+        let now = self.now();
+        let sent = self.protocol.send_to(TransportType::Udp, at, text, now);
+        if let Some(built) = sent.expect("data can be sent") {
+            let built = built.build();
+            self.socket
+                .send_to(&built.data, built.to)
+                .expect("sending on loopback");
+        }
     }
 
     /// Deletes the allocation, which the server confirms.
@@ -233,8 +255,15 @@ impl Client {
         let to = self.protocol.local_addr();
         let transmit = Transmit::new(buffer[..len].to_vec(), TransportType::Udp, from, to);
         let now = self.now();
-        if let TurnRecvRet::PeerData(data) = self.protocol.recv(transmit, now) {
-            self.data.push((data.peer, data.data().to_vec()));
+        match self.protocol.recv(transmit, now) {
+            TurnRecvRet::PeerData(data) => self.data.push((data.peer, data.data().to_vec())),
+            TurnRecvRet::PeerIcmp {
+                peer,
+                icmp_type,
+                icmp_code,
+                ..
+            } => self.icmp.push((peer, icmp_type, icmp_code)),
+            TurnRecvRet::Handled | TurnRecvRet::Ignored(_) => {}
         }
         while let Some(data) = self.protocol.poll_recv(now) {
             self.data.push((data.peer, data.data().to_vec()));

@@ -96,7 +96,7 @@ fn shell(document: &raw::Document) -> net::Settings {
         relay_addresses: Vec::new(),
         workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
         relay_ports: relay.ports.value.0.clone(),
-        icmp_errors: relay.icmp_errors.value,
+        icmp_errors: relay.icmp_errors.value != turn::IcmpErrors::None,
         copy_dscp_and_ecn: relay.copy_dscp_and_ecn.value,
         max_connections: limits.connections.value.0 as usize,
         max_connections_per_address: limits.connections_per_address.value.0 as usize,
@@ -174,6 +174,7 @@ fn turn(
         channel_keeps_permission: raw.channel_keeps_permission.value,
         max_permissions: raw.max_permissions.value.0 as usize,
         max_channels: raw.max_channels.value.0 as usize,
+        icmp_errors: document.relay.value.icmp_errors.value,
         draft_address_families: raw.draft_address_families.value,
         name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
     }

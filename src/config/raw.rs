@@ -15,7 +15,7 @@ use super::units::{BitRate, ByteSize, DAY, Period, Ports};
 use super::uri::{IceUri, Origin};
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
-use crate::turn::ChannelNumbers;
+use crate::turn::{ChannelNumbers, IcmpErrors};
 
 sections! {
     /// The whole file.
@@ -73,7 +73,7 @@ sections! {
         addresses: Vec<At<IpAddr>>,
         external: External = "[]",
         ports: Ports = r#""49152-65535""#,
-        icmp_errors: bool = "true",
+        icmp_errors: IcmpErrors = r#""rfc8489""#,
         copy_dscp_and_ecn: bool = "true",
     }
 

@@ -10,7 +10,7 @@ use super::problem::Span;
 use super::value::{At, Reader, Text, Value, choose};
 use crate::admission::peer_filter::PeerRange;
 use crate::net::Backend;
-use crate::turn::ChannelNumbers;
+use crate::turn::{ChannelNumbers, IcmpErrors};
 
 /// The longest USERNAME in bytes (RFC 8489 §14.3: fewer than 509).
 pub const MAX_USERNAME: usize = 508;
@@ -163,6 +163,21 @@ impl Text for PeerRange {
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse::<Self>().map_err(|wrong| wrong.to_string())
+    }
+}
+
+impl Text for IcmpErrors {
+    const WANTED: &'static str = "\"rfc8489\" (clients that know it), \"all\" or \"none\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        choose(
+            text,
+            &[
+                ("rfc8489", Self::Rfc8489),
+                ("all", Self::All),
+                ("none", Self::None),
+            ],
+        )
     }
 }
 

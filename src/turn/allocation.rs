@@ -83,6 +83,8 @@ pub(super) struct Opening {
     pub(super) transaction_id: TransactionId,
     pub(super) lifetime: Duration,
     pub(super) reserved: Option<ReservationToken>,
+    /// Whether the client named a password algorithm, which RFC 8489 brought.
+    pub(super) knows_rfc8489: bool,
     /// The family that was asked for and could not be had.
     pub(super) missing: Option<Missing>,
 }

@@ -74,6 +74,8 @@ pub struct Settings {
     pub max_permissions: usize,
     /// Channels that one allocation may hold.
     pub max_channels: usize,
+    /// Which clients are told of ICMP errors.
+    pub icmp_errors: IcmpErrors,
     /// Whether ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE are also known by the numbers of the drafts before RFC 8656.
     pub draft_address_families: bool,
     /// Other servers that new clients are sent to.
@@ -93,6 +95,7 @@ impl Default for Settings {
             channel_keeps_permission: true,
             max_permissions: 128,
             max_channels: 128,
+            icmp_errors: IcmpErrors::Rfc8489,
             draft_address_families: false,
             alternates: Alternates::default(),
             name_rule_in_reply: false,
@@ -117,4 +120,16 @@ impl ChannelNumbers {
             Self::Rfc5766 => 0x7FFF,
         }
     }
+}
+
+/// Which clients are told of ICMP errors about their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpErrors {
+    /// Each of them (RFC 8656 §11.5).
+    All,
+    /// Those that have shown that they know RFC 8489, by naming a password algorithm in their Allocate. Clients of RFC 5766 may
+    /// not expect a Data indication without DATA: those of pion and webrtc-rs stop reading at one.
+    Rfc8489,
+    /// None.
+    None,
 }

@@ -170,7 +170,7 @@ mod tests {
             about.get_from(&message).unwrap();
             assert_eq!((about.ip, about.port), (peer.0.ip(), peer.0.port()));
             let value = message.get(stun::attributes::AttrType(0x8004)).unwrap();
-            assert_eq!(value, [0, 0, typ << 1, 4, 0, 0, 5, 0]);
+            assert_eq!(value, [0, 0, typ, 4, 0, 0, 5, 0]);
             assert!(!message.contains(ATTR_DATA));
         }
     }

@@ -28,11 +28,11 @@ impl Icmp {
         }
     }
 
-    /// The value of the attribute.
+    /// The value of the attribute: 16 reserved bits, type and code as ICMP has them, then 32 bits of error data.
     ///
-    /// RFC 8656 draws 16 reserved bits, 7 bits of type and 9 of code, then 32 bits of error data.
+    /// The figure of RFC 8656 §18.13 is drawn as if the type had 7 bits and the code 9. A type of ICMP has 8, and clients read
+    /// two bytes.
     pub(super) fn value(self, v6: bool) -> [u8; VALUE_LEN] {
-        let type_and_code = u16::from(self.typ & 0x7F) << 9 | u16::from(self.code);
         let has_mtu = if v6 {
             self.typ == 2
         } else {
@@ -40,7 +40,7 @@ impl Icmp {
         };
         let data = if has_mtu { self.mtu } else { 0 };
         let mut value = [0; VALUE_LEN];
-        value[2..4].copy_from_slice(&type_and_code.to_be_bytes());
+        value[2..4].copy_from_slice(&[self.typ, self.code]);
         value[4..].copy_from_slice(&data.to_be_bytes());
         value
     }
@@ -59,16 +59,16 @@ mod tests {
     }
 
     #[test]
-    fn type_and_code_have_seven_and_nine_bits() {
-        assert_eq!(icmp(3, 3).value(false), [0, 0, 6, 3, 0, 0, 0, 0]);
-        assert_eq!(icmp(11, 0).value(false), [0, 0, 22, 0, 0, 0, 0, 0]);
-        assert_eq!(icmp(1, 255).value(true), [0, 0, 2, 255, 0, 0, 0, 0]);
+    fn type_and_code_have_a_byte_each() {
+        assert_eq!(icmp(3, 3).value(false), [0, 0, 3, 3, 0, 0, 0, 0]);
+        assert_eq!(icmp(11, 0).value(false), [0, 0, 11, 0, 0, 0, 0, 0]);
+        assert_eq!(icmp(1, 255).value(true), [0, 0, 1, 255, 0, 0, 0, 0]);
     }
 
     #[test]
     fn an_mtu_goes_with_the_messages_that_have_one() {
-        assert_eq!(icmp(3, 4).value(false), [0, 0, 6, 4, 0, 0, 5, 0x78]);
-        assert_eq!(icmp(2, 0).value(true), [0, 0, 4, 0, 0, 0, 5, 0x78]);
+        assert_eq!(icmp(3, 4).value(false), [0, 0, 3, 4, 0, 0, 5, 0x78]);
+        assert_eq!(icmp(2, 0).value(true), [0, 0, 2, 0, 0, 0, 5, 0x78]);
         for (typ, code, v6) in [(3, 3, false), (11, 4, false), (3, 4, true), (1, 4, true)] {
             assert_eq!(icmp(typ, code).value(v6)[4..], [0; 4]);
         }

@@ -171,7 +171,7 @@ fn read_icmp(message: &Message) -> (SocketAddr, Icmp) {
     let peer = message.address(XOR_PEER_ADDRESS);
     (
         peer.expect("XOR-PEER-ADDRESS"),
-        Icmp(first >> 9, first & 0x1FF, data),
+        Icmp(first >> 8, first & 0xFF, data),
     )
 }
 

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use crate::admission::bandwidth::Direction;
-use crate::turn::Now;
 use crate::turn::output::{RelayId, ToClient};
 use crate::turn::server::{DropReason, Server};
+use crate::turn::{IcmpErrors, Now};
 use crate::wire::{DataHeader, Icmp, TransactionId};
 
 /// What has arrived at a relay socket.
@@ -42,7 +42,14 @@ impl Server {
         icmp: Icmp,
         now: Now,
     ) -> Option<ToClient> {
-        if !icmp.is_passed_on(peer.is_ipv6()) {
+        let is_told = match self.settings.icmp_errors {
+            IcmpErrors::All => true,
+            IcmpErrors::Rfc8489 => {
+                (self.allocation(relay)).is_some_and(|a| a.opening.knows_rfc8489)
+            }
+            IcmpErrors::None => false,
+        };
+        if !is_told || !icmp.is_passed_on(peer.is_ipv6()) {
             return None;
         }
         self.let_in(relay, peer, Arrived::Icmp(icmp), now)

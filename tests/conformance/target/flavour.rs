@@ -232,6 +232,7 @@ impl Config {
             format!("[{SECRET:?}, {SECOND_SECRET:?}]"),
         );
         config.set("relay", "addresses", "[\"127.0.0.1\", \"::1\"]");
+        config.set("relay", "icmp_errors", "\"all\"");
         config.set("peers", "deny_special_purpose", true);
         config.set("peers", "allow", "[\"127.0.0.1-127.0.0.99\", \"::1\"]");
         config.set("limits", "allocations_per_user", 10_000);

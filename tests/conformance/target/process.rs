@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -232,14 +233,16 @@ fn free_ports() -> Ports {
         udp && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
             && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok()
     };
-    // Below the ports that the kernel and a relay give out by default: nobody takes them meanwhile unasked.
-    let mut candidates =
-        std::iter::repeat_with(|| rand::random_range(20_000..32_000)).filter(|port| is_free(*port));
-    let mut next = || candidates.next().expect("an endless iterator");
+    let free_in = |range: Range<u16>| {
+        let mut candidates = std::iter::repeat_with(|| rand::random_range(range.clone()));
+        let free = candidates.find(|port| is_free(*port));
+        free.expect("an endless iterator")
+    };
+    // Below the ports that the kernel and a relay give out by default: nobody takes them meanwhile unasked. No two are the same.
     Ports {
-        plain: next(),
-        tls: next(),
-        relay: next(),
+        plain: free_in(20_000..24_000),
+        tls: free_in(24_000..28_000),
+        relay: free_in(28_000..32_000),
     }
 }
 

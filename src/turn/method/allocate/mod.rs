@@ -26,6 +26,7 @@ use crate::turn::{Now, RESERVATION_LIFETIME};
 use crate::wire::Message;
 use crate::wire::message::{
     ATTR_ADDRESS_ERROR_CODE, ATTR_DRAFT_ADDITIONAL_ADDRESS_FAMILY, ATTR_DRAFT_ADDRESS_ERROR_CODE,
+    ATTR_PASSWORD_ALGORITHM,
 };
 use crate::wire::reply::Reply;
 pub(in crate::turn) use missing::Missing;
@@ -95,6 +96,7 @@ impl Server {
             transaction_id: request.transaction_id(),
             lifetime: within(wish.lifetime, owner.end, now.instant),
             reserved: wish.reserved,
+            knows_rfc8489: request.contains(ATTR_PASSWORD_ALGORITHM),
             missing,
         };
         self.ask_for_relay(PendingAllocate {
