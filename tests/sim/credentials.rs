@@ -302,7 +302,7 @@ fn a_nonce_that_was_changed_is_stale() {
     net.signature(alice);
     let nonce = net.nonce(alice).unwrap();
     for changed in [
-        nonce.replacen("obMatJos2AAAA", "obMatJos2gAAA", 1),
+        nonce.replacen("obMatJos2gAAB", "obMatJos2AAAA", 1),
         format!("{nonce}A"),
         nonce[..nonce.len() - 1].to_owned(),
         "obMatJos2".to_owned(),
