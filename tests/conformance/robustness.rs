@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use crate::client::attribute::SOFTWARE;
-use crate::client::{Draft, Peer, allocate, is_refused, method};
+use crate::client::attribute::{self, SOFTWARE};
+use crate::client::{Draft, Incoming, Peer, allocate, is_refused, method};
 use crate::target::{Flavour, Target};
 
 /// Thousands of broken Allocates leave the server serving.
@@ -54,6 +54,71 @@ fn sec_02_random_datagrams_leave_the_allocation_usable() {
     client.channel_data(0x4000, b"marker");
     peer.expect(b"marker");
     client.refresh(None).success();
+}
+
+/// RFC 8489 §6.3: packets that contradict themselves meet silence, up to the longest that a datagram can carry.
+#[test]
+fn sec_02_packets_that_contradict_themselves_meet_silence() {
+    let mut client = Target::shared().udp();
+    let peer = Peer::at("127.0.0.2");
+    client.allocate();
+    client.bind(0x4000, peer.address());
+    let binding = || Draft::request(method::BINDING);
+    let send = Draft::indication(method::SEND).put(attribute::DATA, b"lost");
+    let short_peer = send.put(attribute::XOR_PEER_ADDRESS, [0, 1, 2]);
+    let mut long_attribute = binding().put(0x8022, b"text").bytes();
+    long_attribute[22..24].copy_from_slice(&u16::MAX.to_be_bytes());
+    let claims = |packet: &[u8]| {
+        let mut packet = packet.to_vec();
+        packet.resize(LONGEST_DATAGRAM, 0);
+        packet[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
+        packet
+    };
+    for packet in [
+        [&binding().bytes()[..], &[0; 5]].concat(),
+        [&binding().claim_length(5).bytes()[..], &[0; 5]].concat(),
+        short_peer.bytes(),
+        long_attribute,
+        vec![0; LONGEST_DATAGRAM],
+        claims(&binding().bytes()),
+        claims(&[0x40, 0, 0, 0]),
+    ] {
+        client.expect_silence_after(&packet);
+    }
+    client.channel_data(0x4000, b"marker");
+    peer.expect(b"marker");
+}
+
+/// The longest messages that a stream can carry get a short answer each, and leave nothing behind.
+#[test]
+fn sec_02_longest_frames_leave_nothing_behind() {
+    let Some(server) = Target::with(Flavour::Plain) else {
+        return;
+    };
+    let long = Draft::request(method::BINDING).put(0x8022, vec![0; 65_528]);
+    // All of it attributes that nobody knows.
+    let mut unknown = Draft::request(method::BINDING).claim_length(65_532).bytes();
+    unknown.extend([0x7F, 0, 0, 0].iter().cycle().take(65_532));
+    let mut before = None;
+    for round in 0..10 {
+        let mut client = server.tcp();
+        client.allocate();
+        for _ in 0..10 {
+            client.exchange(&long).success();
+            client.send(&unknown);
+            let Incoming::Message(answer) = client.next() else {
+                panic!("expected a 420");
+            };
+            assert!(answer.bytes().len() <= 200, "{answer:?}");
+            answer.error(420);
+        }
+        // What is kept for later grows in the first round.
+        before = before.or_else(|| (round == 1).then(|| server.resident_memory()).flatten());
+    }
+    let (Some(before), Some(after)) = (before, server.resident_memory()) else {
+        return;
+    };
+    assert!(after <= before + 512, "{before} KiB became {after} KiB");
 }
 
 /// Datagrams from strangers at the relay port leave the allocation usable.
@@ -306,5 +371,7 @@ fn left_until(end: Instant) -> Duration {
         .max(Duration::from_millis(1))
 }
 
+/// Over IPv4: 65,535 bytes less the headers.
+const LONGEST_DATAGRAM: usize = 65_507;
 const MUTATION_ROUNDS: usize = 60;
 const MUTATIONS_PER_ROUND: usize = 50;

@@ -14,7 +14,7 @@ mod net;
 mod play;
 
 /// Runs unless `UTURN_SEEDS` says otherwise.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 4000;
 
 fn number_in(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -27,6 +27,7 @@ fn the_relay_does_what_the_model_says() {
         return play::play(seed, true);
     }
     let seeds = number_in("UTURN_SEEDS").unwrap_or(SEEDS);
+    println!("seeds 0 to {}", seeds.saturating_sub(1));
     let next = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

@@ -370,7 +370,8 @@ impl Model {
         !self.denied.contains(&peer.ip())
     }
 
-    fn is_open(&self, address: SocketAddr) -> bool {
+    /// Whether an address is a relayed transport address that somebody holds.
+    pub fn is_open(&self, address: SocketAddr) -> bool {
         self.open_ports().contains(&address)
     }
 

@@ -1,6 +1,6 @@
 //! Random operations, played on the relay core and on the model at once.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::net::{ClientId, Delivery, Net, Setup, at, ip, name_until};
 
 /// Operations of one run.
 const STEPS: usize = 90;
+/// How many requests back a late copy may reach.
+const STRAGGLERS: usize = 6;
 
 /// Clients: two transports, three addresses, both families.
 const CLIENTS: [(Transport, &str); 6] = [
@@ -61,6 +63,12 @@ enum Operation {
         unknown_attribute: bool,
         /// How often it arrives: not at all, once, or again because the response was lost.
         arrivals: u8,
+        /// How long the client waits for a response before it sends the request again.
+        patience: Duration,
+    },
+    /// A copy of an earlier request arrives, whatever has happened since.
+    Straggler {
+        which: usize,
     },
     Send {
         client: usize,
@@ -81,6 +89,17 @@ enum Operation {
     Disconnect {
         client: usize,
     },
+    /// Everybody tries to reach everybody.
+    Probe,
+}
+
+/// A request as it was sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    asker: Asker,
+    ask: Ask,
+    unknown_attribute: bool,
+    bytes: Vec<u8>,
 }
 
 /// A run: what happens is decided by the seed alone.
@@ -92,6 +111,8 @@ pub struct Play {
     /// Relayed addresses that were ever told, the open ones among them.
     told: Vec<SocketAddr>,
     tokens: Vec<[u8; 8]>,
+    /// The latest requests, for those that are late.
+    sent: VecDeque<Sent>,
     verbose: bool,
 }
 
@@ -134,6 +155,7 @@ impl Play {
             clients,
             told: vec![SERVER],
             tokens: vec![*b"unknown!"],
+            sent: VecDeque::new(),
             verbose,
         }
     }
@@ -147,14 +169,34 @@ impl Play {
                 ask,
                 unknown_attribute,
                 arrivals,
+                patience,
             } => {
                 let asker = self.asker(client, user, knows_password);
-                self.request(&asker, &ask, unknown_attribute, arrivals);
+                let mut sent = self.sign(asker, ask, unknown_attribute);
+                for arrival in 0..arrivals {
+                    if arrival > 0 {
+                        self.pause(patience, true);
+                    }
+                    if !self.arrive(&sent) {
+                        sent = self.sign(sent.asker, sent.ask, unknown_attribute);
+                        assert!(self.arrive(&sent), "a new nonce is fresh");
+                    }
+                }
+                self.sent.push_back(sent);
+                self.sent
+                    .drain(..self.sent.len().saturating_sub(STRAGGLERS));
+            }
+            Operation::Straggler { which } => {
+                if let Some(sent) = self.sent.get(which).cloned() {
+                    self.log_in(&sent.asker);
+                    self.arrive(&sent);
+                }
             }
             Operation::Send { client, peer } => self.send(client, peer),
             Operation::ChannelData { client, number } => self.channel_data(client, number),
             Operation::PeerData { relayed, peer } => self.peer_data(relayed, peer),
             Operation::Pause { time, noticed } => self.pause(time, noticed),
+            Operation::Probe => self.probe(),
             Operation::Disconnect { client } => {
                 if CLIENTS[client].0.is_stream() {
                     self.net.disconnect(self.clients[client]);
@@ -180,42 +222,54 @@ impl Play {
         }
     }
 
-    fn request(&mut self, asker: &Asker, ask: &Ask, unknown_attribute: bool, arrivals: u8) {
+    fn log_in(&mut self, asker: &Asker) {
         let client = self.clients[asker.client];
         if asker.knows_password {
             self.net.log_in(client, &asker.username);
         } else {
             self.net.log_in_with(client, &asker.username, "guessed");
         }
-        let mut request = encode(ask);
+    }
+
+    fn sign(&mut self, asker: Asker, ask: Ask, unknown_attribute: bool) -> Sent {
+        self.log_in(&asker);
+        let mut request = encode(&ask);
         if unknown_attribute {
             request = request.with(0x7F00, b"");
         }
-        let mut bytes = self.net.sign(client, &request);
-        for arrival in 0..arrivals {
-            let mut response = self.net.exchange(client, &bytes).expect("a response");
-            if response.error() == Some(438) {
-                assert_eq!(arrival, 0, "a nonce does not age between two copies");
-                // The refused request, too, ended what was over.
-                self.model.notice();
-                bytes = self.net.sign(client, &request);
-                response = self.net.exchange(client, &bytes).expect("a response");
-            }
-            let transaction = u64::from_be_bytes(bytes[12..20].try_into().expect("eight"));
-            self.judge(asker, ask, unknown_attribute, &response, transaction);
+        let bytes = self.net.sign(self.clients[asker.client], &request);
+        Sent {
+            asker,
+            ask,
+            unknown_attribute,
+            bytes,
         }
     }
 
+    /// Whether the request's nonce was fresh: it has been judged then.
+    fn arrive(&mut self, sent: &Sent) -> bool {
+        let client = self.clients[sent.asker.client];
+        let exchanged = self.net.exchange(client, &sent.bytes);
+        let response = exchanged.expect("a response");
+        if response.error() == Some(438) {
+            // The refused request, too, ended what was over.
+            self.model.notice();
+            return false;
+        }
+        self.judge(sent, &response);
+        true
+    }
+
     /// Compares a response with the model's verdict.
-    fn judge(
-        &mut self,
-        asker: &Asker,
-        ask: &Ask,
-        unknown_attribute: bool,
-        response: &Message,
-        transaction: u64,
-    ) {
-        let verdict = if unknown_attribute {
+    fn judge(&mut self, sent: &Sent, response: &Message) {
+        let Sent {
+            asker,
+            ask,
+            unknown_attribute,
+            bytes,
+        } = sent;
+        let transaction = u64::from_be_bytes(bytes[12..20].try_into().expect("eight"));
+        let verdict = if *unknown_attribute {
             // Credentials are judged first; the method never sees the request.
             let empty = Ask::CreatePermission(Vec::new());
             let refused = self.model.request(asker, &empty, transaction);
@@ -321,13 +375,48 @@ impl Play {
         }
     }
 
-    /// The counts agree as soon as nothing is overdue, and no limit is ever passed.
+    /// Whoever may reach whom does, and nobody else: all clients and all peers, in every way.
+    fn probe(&mut self) {
+        let told = self.told.iter().rev().take(8).copied();
+        let peers: Vec<SocketAddr> = choose::all_peers().chain(told).collect();
+        for client in 0..CLIENTS.len() {
+            for peer in &peers {
+                self.send(client, *peer);
+            }
+            for number in choose::NUMBERS {
+                self.channel_data(client, number);
+            }
+            if let Some(relayed) = self.model.relayed(client) {
+                for peer in &peers {
+                    self.peer_data(relayed, *peer);
+                }
+            }
+        }
+    }
+
+    /// What the relay looks things up by agrees with the model, and no limit is ever passed.
     fn compare(&self) {
         let allocations = self.net.server.allocations();
         assert!(allocations <= model::TOTAL);
         assert_eq!(allocations, self.model.allocations());
         let ports = allocations + self.model.reservations();
         assert_eq!(self.net.relayed.open_ports() as usize, ports);
+        for (client, id) in self.clients.iter().enumerate() {
+            let relayed = self.model.relayed(client);
+            let five_tuple = self.net.flow(*id).five_tuple;
+            assert_eq!(
+                self.net.server.has_allocation(&five_tuple),
+                relayed.is_some()
+            );
+            if let Some(relayed) = relayed {
+                let owner = self.net.relayed.owner_of(relayed).expect("an owner");
+                assert_eq!(self.net.shell.bound(owner.relay), relayed);
+            }
+        }
+        for told in &self.told {
+            let open = self.net.relayed.open_behind(*told).is_some();
+            assert_eq!(open, self.model.is_open(*told), "{told}");
+        }
     }
 
     /// Everything ends, and nothing is left.

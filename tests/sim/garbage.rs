@@ -2,8 +2,8 @@
 
 use uturn::turn::DropReason;
 
-use crate::net::Net;
-use crate::net::codec::Request;
+use crate::net::codec::{DATA, Request, XOR_PEER_ADDRESS, channel_data};
+use crate::net::{Net, at};
 
 #[test]
 fn garbage_is_dropped_in_silence() {
@@ -55,4 +55,58 @@ fn an_attribute_that_runs_past_the_end_is_dropped_in_silence() {
         .encode(net.transaction(), None);
     packet[22..24].copy_from_slice(&200u16.to_be_bytes());
     assert!(net.exchange(alice, &packet).is_none());
+}
+
+#[test]
+fn an_address_that_is_too_short_is_not_read() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.permit(alice, peer);
+    for value in [
+        &[][..],
+        &[0, 1, 0x21],
+        &[0, 1, 0x21, 0x12, 0x21, 0x12, 0xA4],
+    ] {
+        let short = Request::new(0x0016).with(XOR_PEER_ADDRESS, value);
+        let packet = short.with(DATA, b"lost").encode(net.transaction(), None);
+        assert_eq!(net.send_bytes(alice, &packet), None);
+        let short = Request::create_permission(&[]).with(XOR_PEER_ADDRESS, value);
+        assert_eq!(net.refusal(alice, short), 400);
+    }
+    assert!(net.send(alice, peer, b"still there").is_some());
+}
+
+/// RFC 8489 §14.1: the byte before the family is zero, and ignored.
+#[test]
+fn the_byte_before_the_family_of_an_address_is_ignored() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = at("9.9.9.9:9");
+    net.permit(alice, peer);
+    let mut packet = Request::send(peer, b"data").encode(net.transaction(), None);
+    assert_eq!(packet[24..26], [0, 1]);
+    packet[24] = 6;
+    assert_eq!(
+        net.send_bytes(alice, &packet).map(|sent| sent.to),
+        Some(peer)
+    );
+}
+
+#[test]
+fn what_claims_to_be_the_longest_message_is_dropped_in_silence() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.bind(alice, 0x4000, peer);
+    let binding = Request::binding().encode(net.transaction(), None);
+    for mut packet in [binding, channel_data(0x4000, b"")] {
+        packet[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
+        for length in [25, 1500, 65_535] {
+            packet.resize(length, 0);
+            // Of ChannelData, 65,535 bytes and the header would be whole.
+            assert!(net.exchange(alice, &packet).is_none(), "{length} bytes");
+        }
+    }
+    assert!(net.send_on(alice, 0x4000, b"still there").is_some());
 }

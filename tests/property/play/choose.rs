@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::{CLIENTS, DENIED, Operation, Play, USERS};
+use super::{CLIENTS, DENIED, Operation, Play, STRAGGLERS, USERS};
 use crate::model::{Ask, Wish};
 use crate::net::at;
 
@@ -29,6 +29,16 @@ const PAUSES: [u64; 13] = [
     1, 400, 999, 1000, 1001, 29_999, 30_000, 299_999, 300_000, 300_001, 599_999, 600_000, 3_600_000,
 ];
 
+/// How long a client waits for a response, in milliseconds (RFC 8489 §6.2.1); not at all where the network doubles a datagram.
+const PATIENCE: [u64; 4] = [0, 500, 1500, 39_500];
+
+pub(super) const NUMBERS: [u16; 7] = [0x4000, 0x4001, 0x4002, 0x4003, 0x4FFF, 0x5000, 0x7FFF];
+
+/// Every peer, denied ones too.
+pub(super) fn all_peers() -> impl Iterator<Item = SocketAddr> {
+    PEERS.iter().chain(&DENIED).map(|peer| at(peer))
+}
+
 impl Play {
     pub(super) fn choose(&mut self) -> Operation {
         let client = self.rng.random_range(0..CLIENTS.len());
@@ -46,11 +56,15 @@ impl Play {
                 relayed: self.choose_told(),
                 peer: self.choose_peer(),
             },
-            80..97 => Operation::Pause {
+            80..95 => Operation::Pause {
                 time: Duration::from_millis(*PAUSES.choose(&mut self.rng).expect("some")),
                 noticed: self.rng.random_bool(0.8),
             },
-            _ => Operation::Disconnect { client },
+            95..97 => Operation::Straggler {
+                which: self.rng.random_range(0..STRAGGLERS),
+            },
+            97..99 => Operation::Disconnect { client },
+            _ => Operation::Probe,
         }
     }
 
@@ -84,9 +98,10 @@ impl Play {
             knows_password: self.rng.random_bool(0.96),
             ask,
             unknown_attribute: self.rng.random_bool(0.03),
-            arrivals: *[0, 1, 1, 1, 1, 1, 1, 2]
+            arrivals: *[0, 1, 1, 1, 1, 1, 1, 2, 3]
                 .choose(&mut self.rng)
                 .expect("some"),
+            patience: Duration::from_millis(*PATIENCE.choose(&mut self.rng).expect("some")),
         }
     }
 
@@ -129,8 +144,7 @@ impl Play {
     }
 
     fn choose_number(&mut self) -> u16 {
-        let numbers = [0x4000, 0x4001, 0x4002, 0x4003, 0x4FFF, 0x5000, 0x7FFF];
-        *numbers.choose(&mut self.rng).expect("some")
+        *NUMBERS.choose(&mut self.rng).expect("some")
     }
 
     fn choose_peer(&mut self) -> SocketAddr {

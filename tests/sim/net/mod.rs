@@ -257,7 +257,7 @@ impl Net {
         let flow = self.flow(client);
         let routed = self.server.handle_client(flow, request, self.now);
         self.do_outputs();
-        let mut replies = std::mem::take(&mut self.replies);
+        let mut replies = self.take_replies();
         match routed {
             FromClient::Control | FromClient::Dropped => {}
             FromClient::Reply(reply) => replies.push((flow, reply.as_bytes().to_vec())),
@@ -271,6 +271,11 @@ impl Net {
         let response = Message::decode(&bytes);
         self.check_response(client, request, &response);
         Some(response)
+    }
+
+    /// The responses that nobody has looked at.
+    pub fn take_replies(&mut self) -> Vec<(Flow, Vec<u8>)> {
+        std::mem::take(&mut self.replies)
     }
 
     /// Every response carries the transaction id and the type of its request. It is signed with the key of the
