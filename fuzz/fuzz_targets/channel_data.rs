@@ -61,6 +61,7 @@ fn to_client(header: DataHeader, input: &Input<'_>) {
     match header {
         DataHeader::Channel(number) => is_channel_data(message, number, len),
         DataHeader::Indication { peer, id } => is_indication(message, peer, id, len),
+        DataHeader::Icmp { .. } => unreachable!("none is made here"),
     }
     if input.on_stream {
         assert_eq!(next_frame(message), Frame::Whole(message.len()));

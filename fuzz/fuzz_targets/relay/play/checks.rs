@@ -61,6 +61,7 @@ impl Play {
                 assert_eq!(bound, Some(source));
             }
             DataHeader::Indication { peer, .. } => assert_eq!(peer.0, source),
+            DataHeader::Icmp { .. } => panic!("no ICMP error was told of"),
         }
         client
     }
