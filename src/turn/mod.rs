@@ -11,6 +11,7 @@ mod by_client;
 mod channel;
 mod deadline;
 mod five_tuple;
+mod lifecycle;
 mod method;
 mod nonce;
 mod output;

@@ -1,0 +1,153 @@
+//! How allocations come to be and end: who is told, and what is given back.
+
+use std::time::Instant;
+
+use super::Now;
+use super::allocation::{Allocation, EndReason};
+use super::deadline::Ending;
+use super::five_tuple::Flow;
+use super::output::{AllocationEnded, Event, Output, RelayId};
+use super::relayed_addresses::Owner;
+use super::relays::Relay;
+use super::server::Server;
+
+impl Server {
+    /// Ends the allocation of a connection that closed.
+    pub fn handle_disconnected(&mut self, flow: Flow, now: Now) {
+        if let Some(relay) = self.relay_of(&flow.five_tuple)
+            && self
+                .allocation(relay)
+                .is_some_and(|allocation| allocation.flow.link == flow.link)
+        {
+            self.end(relay, EndReason::Disconnected, now.instant);
+        }
+    }
+
+    /// Ends what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some((at, ending)) = self.deadlines.take_due(now.instant) {
+            match ending {
+                Ending::Reservation(token) => {
+                    self.outputs.push_back(Output::DropReservation(token));
+                }
+                Ending::Allocation { relay, serial } => {
+                    let counts = |a: &Allocation| a.serial == serial && a.deadline == at;
+                    if self.allocation(relay).is_some_and(counts) {
+                        self.expire(relay, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, relay: RelayId, now: Now) {
+        let Some(allocation) = self.allocation(relay) else {
+            return;
+        };
+        if !allocation.has_ended(now.instant) {
+            return self.set_deadline(relay);
+        }
+        let credential_ended = allocation.owner.end.is_some_and(|end| end <= now.instant);
+        let reason = if credential_ended {
+            EndReason::CredentialEnded
+        } else {
+            EndReason::Expired
+        };
+        self.end(relay, reason, now.instant);
+    }
+
+    /// Has an allocation looked at when it expires.
+    pub(super) fn set_deadline(&mut self, relay: RelayId) {
+        if let Some(allocation) = self.slots.get_mut(relay) {
+            let serial = allocation.serial;
+            allocation.deadline = allocation.expires;
+            self.deadlines
+                .add(allocation.expires, Ending::Allocation { relay, serial });
+        }
+    }
+
+    /// Forgets deadlines that are out of date, now and then.
+    pub(super) fn sweep_deadlines(&mut self) {
+        let slots = &self.slots;
+        self.deadlines.sweep(|at, ending| match ending {
+            Ending::Reservation(_) => true,
+            Ending::Allocation { relay, serial } => slots
+                .get(relay)
+                .is_some_and(|a| a.serial == serial && a.deadline == at),
+        });
+    }
+
+    /// Ends every allocation: the server stops.
+    pub fn handle_stop(&mut self, now: Now) {
+        let all: Vec<RelayId> = self.slots.allocations().collect();
+        for relay in all {
+            self.end(relay, EndReason::ServerStopped, now.instant);
+        }
+    }
+
+    /// Enters an allocation under the name that [`next_relay`](Self::next_relay) gave.
+    pub(super) fn insert(&mut self, allocation: Allocation) {
+        debug_assert!(
+            self.relay_of(&allocation.flow.five_tuple).is_none(),
+            "one allocation a five-tuple"
+        );
+        let relay = self.slots.insert(allocation);
+        self.relays += 1;
+        self.by_client.insert(relay, &self.slots);
+        self.own_relays(relay);
+        self.counters.allocations += 1;
+    }
+
+    /// Adds a second relay, under the name that [`next_relay`](Self::next_relay) gave, to the allocation that lies at `first`.
+    pub(super) fn insert_second(&mut self, first: RelayId, second: Relay) {
+        let named = self.slots.insert_second(first);
+        debug_assert_eq!(named, second.id);
+        self.relays += 1;
+        if let Some(allocation) = self.slots.get_mut(first) {
+            allocation.relays.add(second);
+        }
+        self.own_relays(first);
+    }
+
+    /// Says whose the relays of an allocation are: from here on they are open.
+    fn own_relays(&self, relay: RelayId) {
+        let worker = self.worker;
+        for relay in self.slots.get(relay).iter().flat_map(|a| a.relays.all()) {
+            let owner = Owner {
+                worker,
+                relay: relay.id,
+            };
+            self.relayed.set_owner(relay.bound, owner);
+        }
+    }
+
+    /// Closes one of an allocation's two relays. Nothing passes through it after that.
+    pub(super) fn close_relay(&mut self, relay: &Relay) {
+        self.relays -= 1;
+        self.relayed.clear_owner(relay.bound);
+        self.slots.remove_second(relay.id);
+        self.outputs.push_back(Output::CloseRelay(relay.id));
+    }
+
+    /// Removes an allocation at once: nothing is relayed after it.
+    pub(super) fn end(&mut self, relay: RelayId, reason: EndReason, now: Instant) {
+        self.by_client.remove(relay, &self.slots);
+        let Some(allocation) = self.slots.remove(relay) else {
+            return;
+        };
+        for relay in allocation.relays.all() {
+            self.close_relay(relay);
+        }
+        let relayed = allocation.relays.all().map(|relay| relay.relayed);
+        self.outputs
+            .push_back(Output::Event(Event::Ended(AllocationEnded {
+                serial: allocation.serial,
+                flow: allocation.flow,
+                user: allocation.owner.user_id,
+                relayed: relayed.collect(),
+                age: now.saturating_duration_since(allocation.opened_at),
+                traffic: allocation.traffic,
+                reason,
+            })));
+    }
+}
