@@ -77,6 +77,21 @@ fn an_address_that_is_too_short_is_not_read() {
     assert!(net.send(alice, peer, b"still there").is_some());
 }
 
+/// RFC 8489 §14: only the first attribute of a type counts.
+#[test]
+fn a_second_peer_of_an_indication_is_ignored_whatever_it_is() {
+    let mut net = Net::new();
+    let alice = net.allocate("alice");
+    let peer = net.peer();
+    net.permit(alice, peer);
+    let second = Request::send(peer, b"data").with(XOR_PEER_ADDRESS, b"");
+    let packet = second.encode(net.transaction(), None);
+    assert_eq!(
+        net.send_bytes(alice, &packet).map(|sent| sent.to),
+        Some(peer)
+    );
+}
+
 /// RFC 8489 §14.1: the byte before the family is zero, and ignored.
 #[test]
 fn the_byte_before_the_family_of_an_address_is_ignored() {

@@ -50,7 +50,7 @@ impl Granted {
             CHANNEL_BIND => {
                 let number = raw::first(request, CHANNEL_NUMBER).expect("CHANNEL-NUMBER");
                 let number = u16::from_be_bytes([number[0], number[1]]);
-                let peer = raw::peers(request)[0];
+                let peer = raw::peers(request).next().expect("a peer");
                 let allocation = self.of(client);
                 allocation.permissions.insert(peer.ip(), now + PERMISSION);
                 allocation.channels.insert(number, (peer, now + CHANNEL));
@@ -60,7 +60,7 @@ impl Granted {
     }
 
     fn note_allocation(&mut self, client: usize, response: &Message, now: Instant) {
-        let relayed = raw::addresses(&response.bytes, XOR_RELAYED_ADDRESS);
+        let relayed = raw::addresses(&response.bytes, XOR_RELAYED_ADDRESS).collect();
         if let Some(token) = response.get(RESERVATION_TOKEN) {
             self.tokens.push(token.try_into().expect("eight bytes"));
         }

@@ -17,6 +17,8 @@ pub struct Rules {
     pub strict_end: bool,
     pub names_rule: bool,
     pub redirects: bool,
+    /// Whether clients have allocations, permissions and channels to begin with.
+    pub begun: bool,
 }
 
 /// One thing that happens. Small numbers choose from what there is.
@@ -28,6 +30,8 @@ pub enum Step<'a> {
         ask: Ask,
         /// Any further attributes.
         extras: Vec<(u16, &'a [u8])>,
+        /// How often these are there.
+        repeated: u8,
         signing: Signing,
         damage: Damage,
         /// How often it arrives.

@@ -56,15 +56,18 @@ const PORTS: std::ops::RangeInclusive<u16> = 50_000..=50_007;
 /// Further than any input goes from here, no clock counts.
 const LATEST: u64 = u64::MAX - 10_000_000;
 const LONGEST_LIFETIME: Duration = Duration::from_secs(3600);
-/// The longest response that is not signed, as a request for it may come from a forged address: a 420 that lists
-/// 64 attributes.
-const LONGEST_UNSIGNED: usize = 20 + 24 + 4 + 2 * 64;
+/// The longest response that is not signed, as a request for it may come from a forged address: a 420 with its words, 64
+/// attributes and FINGERPRINT.
+const LONGEST_UNSIGNED: usize = 20 + 28 + (4 + 2 * 64) + 8;
 
 const MESSAGE_INTEGRITY: u16 = 0x0008;
 const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 
 pub fn play(input: &Input<'_>) {
     let mut play = Play::new(input.rules);
+    if input.rules.begun && !input.rules.redirects {
+        play.begin();
+    }
     for step in input.steps.iter().take(MOST_STEPS) {
         play.step(step);
         play.check();
@@ -98,6 +101,28 @@ impl Play {
         }
     }
 
+    /// A call in progress: each client has a peer by permission, another by channel, and the first two have each other.
+    fn begin(&mut self) {
+        for client in 0..3 {
+            let peers = [at(PEERS[0]), at(PEERS[2])];
+            for request in [
+                Request::allocate().lifetime(3600),
+                Request::channel_bind(0x4000, peers[1]),
+                Request::create_permission(&peers[..1]),
+            ] {
+                self.succeeds(client, request);
+            }
+        }
+        for (client, peer) in [(0, self.told[2]), (1, self.told[0])] {
+            self.succeeds(client, Request::create_permission(&[peer]));
+        }
+    }
+
+    fn succeeds(&mut self, client: usize, request: Request) {
+        let packet = self.sign(client, request, Signing::Right);
+        assert!(self.client_sends(client, &packet));
+    }
+
     fn step(&mut self, step: &Step<'_>) {
         match step {
             Step::Request {
@@ -105,17 +130,18 @@ impl Play {
                 user,
                 ask,
                 extras,
+                repeated,
                 signing,
                 damage,
                 arrivals,
             } => {
                 let client = usize::from(*client) % CLIENTS.len();
                 self.log_in(client, *user);
-                let request = extras
-                    .iter()
-                    .fold(self.request(ask), |request, (typ, value)| {
-                        request.with(*typ, cut(value))
-                    });
+                let count = extras.len().min(16) * (1 + usize::from(*repeated % 128));
+                let extras = extras.iter().take(16).cycle().take(count);
+                let request = extras.fold(self.request(ask), |request, (typ, value)| {
+                    request.with(*typ, &value[..value.len().min(100)])
+                });
                 let mut packet = self.sign(client, request, *signing);
                 match damage {
                     Damage::None => {}

@@ -38,25 +38,23 @@ pub fn first(message: &[u8], wanted: u16) -> Option<&[u8]> {
 }
 
 /// Every XOR-PEER-ADDRESS.
-pub fn peers(message: &[u8]) -> Vec<SocketAddr> {
+pub fn peers(message: &[u8]) -> impl Iterator<Item = SocketAddr> {
     addresses(message, XOR_PEER_ADDRESS)
 }
 
-/// Every XORed address of a type; panics at one that is malformed.
-pub fn addresses(message: &[u8], wanted: u16) -> Vec<SocketAddr> {
-    let key = &message[4..HEADER];
-    let xored = |value: &[u8]| -> Vec<u8> { value.iter().zip(key).map(|(b, k)| b ^ k).collect() };
-    let address = |value: &[u8]| {
-        let port = xored(&value[2..4]);
-        let ip = xored(&value[4..]);
-        let ip = match value[1] {
-            1 => IpAddr::from(<[u8; 4]>::try_from(ip).expect("four bytes")),
-            _ => IpAddr::from(<[u8; 16]>::try_from(ip).expect("sixteen bytes")),
-        };
-        SocketAddr::new(ip, u16::from_be_bytes([port[0], port[1]]))
-    };
+/// Every XORed address of a type; panics when it comes to one that is malformed.
+pub fn addresses(message: &[u8], wanted: u16) -> impl Iterator<Item = SocketAddr> {
     let all = attributes(message).into_iter();
-    all.filter(|(typ, _)| *typ == wanted)
-        .map(|(_, value)| address(value))
-        .collect()
+    all.filter(move |(typ, _)| *typ == wanted)
+        .map(|(_, value)| address(value, &message[4..HEADER]))
+}
+
+fn address(value: &[u8], key: &[u8]) -> SocketAddr {
+    let xored = |value: &[u8]| -> Vec<u8> { value.iter().zip(key).map(|(b, k)| b ^ k).collect() };
+    let (port, ip) = (xored(&value[2..4]), xored(&value[4..]));
+    let ip = match value[1] {
+        1 => IpAddr::from(<[u8; 4]>::try_from(ip).expect("four bytes")),
+        _ => IpAddr::from(<[u8; 16]>::try_from(ip).expect("sixteen bytes")),
+    };
+    SocketAddr::new(ip, u16::from_be_bytes([port[0], port[1]]))
 }

@@ -24,7 +24,8 @@ impl Play {
             assert_eq!(packet[..2], [0, 0x16]);
             let data = raw::first(packet, DATA).expect("DATA");
             assert_eq!(&packet[payload.clone()], data);
-            return raw::peers(packet)[0];
+            // RFC 8489 §14: of further ones nothing counts, not even whether they can be read.
+            return raw::peers(packet).next().expect("a peer");
         }
         let number = |at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
         assert_eq!(*payload, 4..4 + usize::from(number(2)));
