@@ -174,6 +174,8 @@ fn turn(
         channel_keeps_permission: raw.channel_keeps_permission.value,
         max_permissions: raw.max_permissions.value.0 as usize,
         max_channels: raw.max_channels.value.0 as usize,
+        max_peer_connections: (document.relay.value.tcp.value)
+            .then_some(raw.max_peer_connections.value.0 as usize),
         icmp_errors: document.relay.value.icmp_errors.value,
         draft_address_families: raw.draft_address_families.value,
         name_rule_in_reply: document.peers.value.name_rule_in_reply.value,

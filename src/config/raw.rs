@@ -75,6 +75,7 @@ sections! {
         ports: Ports = r#""49152-65535""#,
         icmp_errors: IcmpErrors = r#""rfc8489""#,
         copy_dscp_and_ecn: bool = "true",
+        tcp: bool = "false",
     }
 
     /// The protocol.
@@ -86,6 +87,7 @@ sections! {
         channel_keeps_permission: bool = "true",
         max_permissions: Number<1, 65536> = "128",
         max_channels: Number<1, 16384> = "128",
+        max_peer_connections: Number<1, 65536> = "32",
         software: bool = "true",
         draft_address_families: bool = "false",
         alternate_servers: Vec<At<SocketAddr>> = "[]",

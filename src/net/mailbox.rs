@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::ArrayQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 
+use super::streams::Moved;
 use super::sys::Bell;
 use crate::turn::{Handover, RelayId};
 use crate::wire::data_header::MAX_HEADER;
@@ -25,6 +26,8 @@ const PARCEL_DATAGRAMS: usize = 256;
 pub(super) struct Mailbox {
     posted: ArrayQueue<Box<Parcel>>,
     empty: ArrayQueue<Box<Parcel>>,
+    /// No more of them than there may be connections.
+    letters: SegQueue<Letter>,
     bell: Bell,
     /// Whether the owner has been rung for and has not looked yet.
     rung: AtomicBool,
@@ -35,6 +38,7 @@ impl Mailbox {
         Self {
             posted: ArrayQueue::new(PARCELS),
             empty: ArrayQueue::new(PARCELS),
+            letters: SegQueue::new(),
             bell,
             rung: AtomicBool::new(false),
         }
@@ -43,6 +47,23 @@ impl Mailbox {
     /// Takes the next parcel. After [`answer`](Self::answer), until there is none, or the owner will look again.
     pub(super) fn take(&self) -> Option<Box<Parcel>> {
         self.posted.pop()
+    }
+
+    /// Takes the next letter.
+    pub(super) fn take_letter(&self) -> Option<Letter> {
+        self.letters.pop()
+    }
+
+    /// Sends what must not be lost.
+    pub(super) fn send(&self, letter: Letter) {
+        self.letters.push(letter);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.wake();
+        }
     }
 
     /// Has the next parcel ring again.
@@ -71,9 +92,7 @@ impl Mailbox {
                 lost
             }
         };
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            self.wake();
-        }
+        self.ring();
         lost
     }
 
@@ -83,6 +102,12 @@ impl Mailbox {
             tracing::warn!(%error, "cannot wake a worker");
         }
     }
+}
+
+/// What a worker gets from another, and must not be lost.
+pub(super) enum Letter {
+    /// A client's connection that asks for something which only that worker has.
+    Connection(Box<Moved>),
 }
 
 /// A batch of datagrams for one worker.

@@ -10,6 +10,8 @@ mod event_log;
 mod event_loop;
 mod listeners;
 mod mailbox;
+mod peer_streams;
+mod relay_port;
 mod relay_sockets;
 mod start;
 mod streams;
@@ -47,7 +49,7 @@ pub struct Settings {
     pub icmp_errors: bool,
     /// Whether the DSCP and ECN fields of a datagram are kept when it is relayed (RFC 8656 §14).
     pub copy_dscp_and_ecn: bool,
-    /// TCP and TLS connections, in total.
+    /// TCP and TLS connections of clients, in total, and as many with peers (RFC 6062).
     pub max_connections: usize,
     /// TCP and TLS connections from one client address (IPv6: one /64).
     pub max_connections_per_address: usize,

@@ -5,13 +5,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use socket2::{Domain, Protocol, Socket, Type};
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::relay_port::{ATTEMPTS, ClaimedPort, Complaints};
 use super::sys;
 use super::sys::{Backend, Members, Source};
 use crate::lock::Lock;
@@ -19,13 +19,8 @@ use crate::turn::{
     OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
 };
 
-/// Ports tried until one can be bound: other processes may hold some of the range.
-const ATTEMPTS: usize = 64;
 /// Ports that may be reserved at a time: each holds a socket for up to 30 s that nobody uses.
 const MAX_RESERVATIONS: usize = 1024;
-
-/// How often the operator is told that the system refuses relay sockets.
-const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Ports reserved by EVEN-PORT (RFC 8656 §7.2), for whichever worker the token arrives at.
 #[derive(Default)]
@@ -55,18 +50,6 @@ struct RelaySocket {
     kernel_drops: u32,
 }
 
-/// A port that is given back when this is dropped.
-struct ClaimedPort {
-    bound: SocketAddr,
-    relayed: Arc<RelayedAddresses>,
-}
-
-impl Drop for ClaimedPort {
-    fn drop(&mut self) {
-        self.relayed.release(self.bound.ip(), self.bound.port());
-    }
-}
-
 /// The relay sockets of one worker.
 pub(super) struct RelaySockets {
     by_id: Vec<Option<RelaySocket>>,
@@ -78,7 +61,7 @@ pub(super) struct RelaySockets {
     copy_dscp_and_ecn: bool,
     backend: Backend,
     rng: StdRng,
-    warned: Option<Instant>,
+    complaints: Complaints,
     /// The next one to be asked what the kernel has dropped.
     next_asked: usize,
     /// What the kernel had dropped of those that were closed, and was not told yet.
@@ -125,7 +108,7 @@ impl RelaySockets {
             copy_dscp_and_ecn: parts.copy_dscp_and_ecn,
             backend: parts.backend,
             rng: parts.rng,
-            warned: None,
+            complaints: Complaints::default(),
             next_asked: 0,
             closed_drops: 0,
         }
@@ -158,7 +141,7 @@ impl RelaySockets {
         };
         self.ready_set
             .add(socket.socket.as_fd(), Source::Relay(wish.relay.0))
-            .map_err(|error| self.system("watch", opened.bound.ip(), &error))?;
+            .map_err(|error| self.complaints.system("watch", opened.bound.ip(), &error))?;
         if let (Want::EvenAndReserve(token), Some(higher)) = (&wish.want, higher) {
             self.relayed.set_reserved(higher.port.bound);
             self.reservations.keep(*token, higher)?;
@@ -238,7 +221,9 @@ impl RelaySockets {
                 (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::AddrInUse => {
                     debug!(%ip, port, "relay port held by another process");
                 }
-                (Err(error), _) | (_, Err(error)) => return Err(self.system("open", ip, &error)),
+                (Err(error), _) | (_, Err(error)) => {
+                    return Err(self.complaints.system("open", ip, &error));
+                }
             }
         }
         Err(OpenError::NoPort)
@@ -280,25 +265,5 @@ impl RelaySockets {
         }
         socket.bind(&bound.into())?;
         Ok(socket.into())
-    }
-
-    /// Tells the operator, but not once for every request while descriptors or memory are short.
-    fn system(&mut self, what: &str, ip: IpAddr, error: &io::Error) -> OpenError {
-        let exhausted = sys::is_exhausted(error);
-        let now = Instant::now();
-        if self.warned.is_none_or(|last| now - last >= WARN_EVERY) {
-            self.warned = Some(now);
-            let advice = if exhausted {
-                ": allow the process more (LimitNOFILE= under systemd, ulimit -n), or lower allocations_total"
-            } else {
-                ""
-            };
-            warn!(%ip, %error, "cannot {what} a relay socket{advice}");
-        }
-        if exhausted {
-            OpenError::Exhausted
-        } else {
-            OpenError::System
-        }
     }
 }

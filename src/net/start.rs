@@ -14,6 +14,7 @@ use super::error::StartError;
 use super::event_log::EventLog;
 use super::listeners::Sockets;
 use super::mailbox::Mailbox;
+use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
 use super::streams::{StreamSettings, Streams, server_config};
 use super::sys::{Backend, ReadySet};
@@ -43,6 +44,8 @@ struct Shared {
     relayed: Arc<RelayedAddresses>,
     reservations: Arc<Reservations>,
     connections: Arc<Connections>,
+    /// Places for connections with peers.
+    peer_connections: Arc<Connections>,
     nonce_key: NonceKey,
     tls: Option<Arc<ServerConfig>>,
     mailboxes: Arc<[Mailbox]>,
@@ -82,6 +85,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
             relay.net.max_connections,
             relay.net.max_connections_per_address,
         ),
+        peer_connections: Connections::new(relay.net.max_connections, usize::MAX),
         nonce_key: NonceKey::new(random()?),
         tls,
         mailboxes,
@@ -183,6 +187,12 @@ fn new_worker(
         backend: shared.backend,
         rng: StdRng::from_seed(random()?),
     });
+    let peers = PeerStreams::new(PeerStreamsParts {
+        members: ready_set.members().map_err(queue)?,
+        connections: Arc::clone(&shared.peer_connections),
+        relayed: Arc::clone(&shared.relayed),
+        rng: StdRng::from_seed(random()?),
+    });
     let streams = StreamSettings {
         connections: Arc::clone(&shared.connections),
         tls: shared.tls.clone(),
@@ -196,6 +206,7 @@ fn new_worker(
         server,
         udp: sockets.udp,
         relays,
+        peers,
         ready_set,
         mailboxes: (Arc::clone(&shared.mailboxes), number),
         streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,

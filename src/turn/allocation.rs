@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::channel::Channels;
 use super::five_tuple::Flow;
 use super::method::Missing;
-use super::output::ReservationToken;
+use super::output::{ConnectionId, ReservationToken};
 use super::permission::Permissions;
+use super::relayed_addresses::Protocol;
 use super::relays::Relays;
 use crate::admission::bandwidth::Meter;
 use crate::admission::quota::Admitted;
@@ -104,9 +105,23 @@ pub(super) struct Allocation {
     pub(super) channels: Channels,
     pub(super) meter: Meter,
     pub(super) traffic: Traffic,
+    /// The connections with peers, where it relays connections instead of datagrams.
+    #[allow(
+        clippy::box_collection,
+        reason = "a third of the room where there are none"
+    )]
+    pub(super) connections: Option<Box<Vec<ConnectionId>>>,
 }
 
 impl Allocation {
+    /// What it relays.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.connections {
+            None => Protocol::Udp,
+            Some(_) => Protocol::Tcp,
+        }
+    }
+
     /// Whether data may pass between the client and `peer`.
     pub(super) fn permits(&self, peer: PeerAddr, now: Instant, channel_keeps: bool) -> bool {
         self.permissions.is_live(peer.ip(), now)

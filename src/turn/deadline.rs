@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use super::output::{RelayId, ReservationToken};
+use super::output::{ConnectionId, RelayId, ReservationToken};
 
 /// Something that a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub(super) enum Ending {
     },
     /// A port reserved by EVEN-PORT.
     Reservation(ReservationToken),
+    /// The wait for a peer or a client in making a connection.
+    Connection(ConnectionId),
 }
 
 /// Deadlines in order. An entry may be out of date: whoever takes it looks up what holds.

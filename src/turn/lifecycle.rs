@@ -30,6 +30,7 @@ impl Server {
                 Ending::Reservation(token) => {
                     self.outputs.push_back(Output::DropReservation(token));
                 }
+                Ending::Connection(connection) => self.connection_overdue(connection, at, now),
                 Ending::Allocation { relay, serial } => {
                     let counts = |a: &Allocation| a.serial == serial && a.deadline == at;
                     if self.allocation(relay).is_some_and(counts) {
@@ -68,8 +69,9 @@ impl Server {
 
     /// Forgets deadlines that are out of date, now and then.
     pub(super) fn sweep_deadlines(&mut self) {
-        let slots = &self.slots;
+        let (slots, connections) = (&self.slots, &self.peer_connections);
         self.deadlines.sweep(|at, ending| match ending {
+            Ending::Connection(connection) => connections.is_due_at(connection, at),
             Ending::Reservation(_) => true,
             Ending::Allocation { relay, serial } => slots
                 .get(relay)
@@ -112,12 +114,16 @@ impl Server {
     /// Says whose the relays of an allocation are: from here on they are open.
     fn own_relays(&self, relay: RelayId) {
         let worker = self.worker;
-        for relay in self.slots.get(relay).iter().flat_map(|a| a.relays.all()) {
+        let Some(allocation) = self.slots.get(relay) else {
+            return;
+        };
+        for relay in allocation.relays.all() {
             let owner = Owner {
                 worker,
                 relay: relay.id,
             };
-            self.relayed.set_owner(relay.bound, owner);
+            self.relayed
+                .set_owner(relay.bound, allocation.protocol(), owner);
         }
     }
 
@@ -135,6 +141,10 @@ impl Server {
         let Some(allocation) = self.slots.remove(relay) else {
             return;
         };
+        for connection in allocation.connections.into_iter().flat_map(|all| *all) {
+            self.peer_connections.remove(connection);
+            self.outputs.push_back(Output::CloseConnection(connection));
+        }
         for relay in allocation.relays.all() {
             self.close_relay(relay);
         }

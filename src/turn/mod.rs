@@ -16,6 +16,7 @@ mod method;
 mod nonce;
 mod output;
 mod password_algorithms;
+mod peer_connections;
 mod peer_policy;
 mod permission;
 mod redirect;
@@ -30,12 +31,13 @@ pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 pub use nonce::NonceKey;
 pub use output::{
-    AllocationEnded, AllocationOpened, Event, Handover, Local, OpenError, OpenRelay, OpenedRelay,
-    Output, Refused, RelayId, ReservationToken, ToClient, ToPeer, Want,
+    AllocationEnded, AllocationOpened, ConnectPeer, ConnectionId, Event, Handover, Local,
+    OpenError, OpenRelay, OpenedRelay, Output, Refused, RelayId, ReservationToken, ToClient,
+    ToPeer, Want,
 };
 pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
-pub use relayed_addresses::{Family, Owner, Parity, RelayAddress, RelayedAddresses};
+pub use relayed_addresses::{Family, Owner, Parity, Protocol, RelayAddress, RelayedAddresses};
 pub use server::{Counters, DropReason, FromClient, Parts, Server};
 
 use crate::auth::UnixTime;
@@ -46,6 +48,9 @@ pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 /// A reserved port is held this long for its token (RFC 8656 §7.2).
 pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+
+/// How long a peer has to accept a connection, and a client to bind it (RFC 6062 §5.2, §5.3).
+pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time, as the shell read it: once for deadlines and once for credentials.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +80,8 @@ pub struct Settings {
     pub max_permissions: usize,
     /// Channels that one allocation may hold.
     pub max_channels: usize,
+    /// Connections with peers that one allocation may hold (RFC 6062); `None` where connections are not relayed.
+    pub max_peer_connections: Option<usize>,
     /// Which clients are told of ICMP errors.
     pub icmp_errors: IcmpErrors,
     /// Whether ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE are also known by the numbers of the drafts before RFC 8656.
@@ -96,6 +103,7 @@ impl Default for Settings {
             channel_keeps_permission: true,
             max_permissions: 128,
             max_channels: 128,
+            max_peer_connections: None,
             icmp_errors: IcmpErrors::Rfc8489,
             draft_address_families: false,
             alternates: Alternates::default(),

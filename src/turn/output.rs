@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::allocation::{EndReason, Traffic};
 use super::five_tuple::{ClientAddr, Flow};
 use super::reject::Reject;
+use super::relayed_addresses::Protocol;
 use crate::wire::{DataHeader, Method, PeerAddr};
 
 /// The core's name for a relay socket. Small numbers, used again once closed: an index into a table.
@@ -22,6 +23,10 @@ impl std::fmt::Debug for ReservationToken {
         f.write_str("ReservationToken(…)")
     }
 }
+
+/// Names a connection with a peer: CONNECTION-ID (RFC 6062 §6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
 
 /// One thing to do, in order.
 #[derive(Debug)]
@@ -39,8 +44,31 @@ pub enum Output {
     CloseRelay(RelayId),
     /// Give up a reserved port whose time has passed.
     DropReservation(ReservationToken),
+    /// Connect to a peer, and say what came of it with `Server::handle_connected`.
+    Connect(ConnectPeer),
+    /// From here on, what a client sends over this connection goes to a peer as it is, and what the peer sends to it (RFC 6062
+    /// §5.4): whatever waits for the client before is a response.
+    BindConnection {
+        /// The peer's.
+        connection: ConnectionId,
+        /// The client's.
+        flow: Flow,
+    },
+    /// Close a connection with a peer, and the client's that is bound to it.
+    CloseConnection(ConnectionId),
     /// Tell the operator.
     Event(Event),
+}
+
+/// A connection with a peer to make (RFC 6062 §5.2).
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectPeer {
+    /// What it will be called.
+    pub connection: ConnectionId,
+    /// The relay whose address it comes from, port and all.
+    pub relay: RelayId,
+    /// Where it goes.
+    pub target: SocketAddr,
 }
 
 /// A relay socket to open.
@@ -48,6 +76,8 @@ pub enum Output {
 pub struct OpenRelay {
     /// What it will be called.
     pub relay: RelayId,
+    /// What it is for.
+    pub protocol: Protocol,
     /// The relay address to bind. A reserved port has its own.
     pub ip: IpAddr,
     /// Which port.

@@ -1,13 +1,13 @@
 //! Which peers may be reached, and by which socket address.
 //!
-//! Everything that the relay lets through to a peer or in from one passes here: at CreatePermission and ChannelBind
-//! with a reason, and again for each datagram.
+//! Everything that the relay lets through to a peer or in from one passes here: at CreatePermission, ChannelBind and Connect
+//! with a reason, and again for each datagram and each connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::reject::Reject;
-use super::relayed_addresses::{Family, RelayedAddresses};
+use super::relayed_addresses::{Family, Protocol, RelayedAddresses};
 use super::relays::Relays;
 use crate::admission::peer_filter::PeerFilter;
 use crate::wire::PeerAddr;
@@ -27,12 +27,17 @@ impl PeerPolicy {
     }
 
     /// Whether an allocation may have this peer, and why not.
-    pub(super) fn admit(&self, peer: PeerAddr, relays: &Relays) -> Result<(), Reject> {
+    pub(super) fn admit(
+        &self,
+        peer: PeerAddr,
+        relays: &Relays,
+        protocol: Protocol,
+    ) -> Result<(), Reject> {
         // RFC 8656 §10.2, §12.2: the peer's family must be that of a relayed address.
         if !relays.has(Family::of(peer.ip())) {
             return Err(Reject::FamilyMismatch);
         }
-        if self.relayed.open_behind(peer.0).is_some() {
+        if self.relayed.open_behind(peer.0, protocol).is_some() {
             return Ok(());
         }
         match self.filter.check(peer.ip()) {
@@ -42,17 +47,17 @@ impl PeerPolicy {
         }
     }
 
-    /// Where to send data for `peer`; `None` if it may not be reached.
-    pub(super) fn target(&self, peer: PeerAddr) -> Option<SocketAddr> {
-        if let Some(bound) = self.relayed.open_behind(peer.0) {
+    /// Where to send data for `peer`, or connect to; `None` if it may not be reached.
+    pub(super) fn target(&self, peer: PeerAddr, protocol: Protocol) -> Option<SocketAddr> {
+        if let Some(bound) = self.relayed.open_behind(peer.0, protocol) {
             return Some(bound);
         }
         self.filter.check(peer.ip()).ok().map(|()| peer.0)
     }
 
-    /// The peer that data from `source` comes from; `None` if it may not be heard.
-    pub(super) fn source(&self, source: SocketAddr) -> Option<PeerAddr> {
-        if self.relayed.open_behind(source).is_some() {
+    /// The peer that data or a connection from `source` comes from; `None` if it may not be heard.
+    pub(super) fn source(&self, source: SocketAddr, protocol: Protocol) -> Option<PeerAddr> {
+        if self.relayed.open_behind(source, protocol).is_some() {
             return Some(PeerAddr(self.relayed.public(source)));
         }
         self.filter

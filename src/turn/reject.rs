@@ -2,9 +2,10 @@
 
 use stun::error_code::{
     CODE_ADDR_FAMILY_NOT_SUPPORTED, CODE_ALLOC_MISMATCH, CODE_ALLOC_QUOTA_REACHED,
-    CODE_BAD_REQUEST, CODE_FORBIDDEN, CODE_INSUFFICIENT_CAPACITY, CODE_PEER_ADDR_FAMILY_MISMATCH,
-    CODE_SERVER_ERROR, CODE_STALE_NONCE, CODE_TRY_ALTERNATE, CODE_UNAUTHORIZED,
-    CODE_UNKNOWN_ATTRIBUTE, CODE_UNSUPPORTED_TRANS_PROTO, CODE_WRONG_CREDENTIALS, ErrorCode,
+    CODE_BAD_REQUEST, CODE_CONN_ALREADY_EXISTS, CODE_CONN_TIMEOUT_OR_FAILURE, CODE_FORBIDDEN,
+    CODE_INSUFFICIENT_CAPACITY, CODE_PEER_ADDR_FAMILY_MISMATCH, CODE_SERVER_ERROR,
+    CODE_STALE_NONCE, CODE_TRY_ALTERNATE, CODE_UNAUTHORIZED, CODE_UNKNOWN_ATTRIBUTE,
+    CODE_UNSUPPORTED_TRANS_PROTO, CODE_WRONG_CREDENTIALS, ErrorCode,
 };
 
 use crate::admission::peer_filter::Denied;
@@ -34,7 +35,7 @@ pub enum Reject {
     OtherUser,
     /// REQUESTED-TRANSPORT is missing or malformed.
     BadTransport,
-    /// REQUESTED-TRANSPORT asks for something else than UDP.
+    /// REQUESTED-TRANSPORT asks for what is not relayed here.
     UnsupportedTransport,
     /// An attribute that cannot be read.
     Malformed(&'static str),
@@ -70,6 +71,14 @@ pub enum Reject {
     System,
     /// New clients are sent to another server.
     TryAlternate,
+    /// A request for an allocation that relays connections, on one that does not.
+    NoTcpAllocation,
+    /// CONNECTION-ID names no connection that waits for a client.
+    NoConnection,
+    /// The allocation has a connection with this peer.
+    ConnectionExists,
+    /// The peer does not accept a connection, or not in time.
+    ConnectFailed,
 }
 
 /// How loudly the operator is told.
@@ -156,7 +165,7 @@ impl Reject {
                 CODE_UNSUPPORTED_TRANS_PROTO,
                 "unsupported_transport",
                 Info,
-                "Only UDP is relayed",
+                "This transport is not relayed",
             ),
             Self::Malformed(what) => (CODE_BAD_REQUEST, "malformed", Info, *what),
             Self::Conflict(what) => (CODE_BAD_REQUEST, "conflict", Info, *what),
@@ -238,6 +247,30 @@ impl Reject {
             ),
             Self::System => (CODE_SERVER_ERROR, "system", Info, "Server Error"),
             Self::TryAlternate => (CODE_TRY_ALTERNATE, "try_alternate", Debug, "Try Alternate"),
+            Self::NoTcpAllocation => (
+                CODE_BAD_REQUEST,
+                "no_tcp_allocation",
+                Info,
+                "This allocation relays no connections",
+            ),
+            Self::NoConnection => (
+                CODE_BAD_REQUEST,
+                "no_connection",
+                Info,
+                "No such connection waits for a client",
+            ),
+            Self::ConnectionExists => (
+                CODE_CONN_ALREADY_EXISTS,
+                "connection_exists",
+                Info,
+                "Connection Already Exists",
+            ),
+            Self::ConnectFailed => (
+                CODE_CONN_TIMEOUT_OR_FAILURE,
+                "connect_failed",
+                Info,
+                "Connection Timeout or Failure",
+            ),
         };
         Row {
             code,
@@ -322,6 +355,10 @@ mod tests {
             Reject::Exhausted,
             Reject::System,
             Reject::TryAlternate,
+            Reject::NoTcpAllocation,
+            Reject::NoConnection,
+            Reject::ConnectionExists,
+            Reject::ConnectFailed,
         ];
         let labels: HashSet<_> = all.iter().map(Reject::label).collect();
         assert_eq!(labels.len(), all.len());

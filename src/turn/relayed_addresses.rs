@@ -53,6 +53,15 @@ impl Family {
     }
 }
 
+/// What passes between the server and peers (REQUESTED-TRANSPORT, RFC 8656 §18.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Datagrams.
+    Udp,
+    /// Connections (RFC 6062).
+    Tcp,
+}
+
 /// Which ports may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parity {
@@ -74,8 +83,8 @@ struct Ports {
     address: RelayAddress,
     /// A bit for each of the 65,536 ports that says whether it is claimed: 8 KiB.
     claimed: Box<[AtomicU64]>,
-    /// Whose each open port is: [`Owner::to_bits`] or [`RESERVED`], 0 for one that is not open. A word of `claimed` has 64 of
-    /// them here, once one is entered.
+    /// Whose each open port is: [`Owner::to_bits`], with [`TCP`] where connections are relayed, or [`RESERVED`]; 0 for one that
+    /// is not open. A word of `claimed` has 64 of them here, once one is entered.
     owners: Box<[OnceLock<Box<[AtomicU64]>>]>,
     count: AtomicU32,
 }
@@ -95,8 +104,9 @@ impl Owner {
         (self.worker as u64 + 1) << 32 | u64::from(self.relay.0)
     }
 
+    /// The owner of a port that relays datagrams.
     fn from_bits(bits: u64) -> Option<Self> {
-        if bits == RESERVED {
+        if bits & TCP != 0 {
             return None;
         }
         let worker = (bits >> 32).checked_sub(1)? as usize;
@@ -105,8 +115,10 @@ impl Owner {
     }
 }
 
-/// Stands for a port that is open, and kept for whoever shows its token.
+/// Stands for a port that is open for datagrams, and kept for whoever shows its token.
 const RESERVED: u64 = u64::MAX;
+/// Marks the owner of a port that relays connections: there are not so many workers.
+const TCP: u64 = 1 << 63;
 
 const WORDS: usize = 65_536 / 64;
 /// The even positions of a word.
@@ -180,9 +192,13 @@ impl RelayedAddresses {
         }
     }
 
-    /// Says whose a claimed port is: from here on its data may be passed on within the process.
-    pub fn set_owner(&self, bound: SocketAddr, owner: Owner) {
-        self.enter(bound, owner.to_bits());
+    /// Says whose a claimed port is: from here on it is open, and its datagrams may be passed on within the process.
+    pub fn set_owner(&self, bound: SocketAddr, protocol: Protocol, owner: Owner) {
+        let mark = match protocol {
+            Protocol::Udp => 0,
+            Protocol::Tcp => TCP,
+        };
+        self.enter(bound, owner.to_bits() | mark);
     }
 
     /// Says that a claimed port is bound, and kept for whoever shows its token.
@@ -206,7 +222,7 @@ impl RelayedAddresses {
         }
     }
 
-    /// Whose a bound address is. A port that is reserved is open and nobody's.
+    /// Whose a bound address is, for datagrams. A port that is reserved is open and nobody's.
     pub fn owner_of(&self, bound: SocketAddr) -> Option<Owner> {
         let owner = self.of_bound(bound.ip())?.owner(bound.port())?;
         Owner::from_bits(owner.load(Ordering::Acquire))
@@ -233,11 +249,12 @@ impl RelayedAddresses {
         self.by_either_name(ip).is_some()
     }
 
-    /// The socket address behind a relayed transport address of this server that is open, by either of its names.
-    pub fn open_behind(&self, address: SocketAddr) -> Option<SocketAddr> {
+    /// The socket address behind a relayed transport address of this server that is open for this protocol, by either of its
+    /// names.
+    pub fn open_behind(&self, address: SocketAddr, protocol: Protocol) -> Option<SocketAddr> {
         let ports = self.by_either_name(address.ip())?;
         ports
-            .is_open(address.port())
+            .is_open(address.port(), protocol)
             .then(|| SocketAddr::new(ports.address.bind, address.port()))
     }
 
@@ -253,9 +270,14 @@ impl RelayedAddresses {
 }
 
 impl Ports {
-    fn is_open(&self, port: u16) -> bool {
-        self.owner(port)
-            .is_some_and(|owner| owner.load(Ordering::Acquire) != 0)
+    fn is_open(&self, port: u16, protocol: Protocol) -> bool {
+        let bits = self.owner(port).map(|owner| owner.load(Ordering::Acquire));
+        match (bits, protocol) {
+            (None | Some(0), _) => false,
+            (Some(RESERVED), _) => protocol == Protocol::Udp,
+            (Some(bits), Protocol::Udp) => bits & TCP == 0,
+            (Some(bits), Protocol::Tcp) => bits & TCP != 0,
+        }
     }
 
     fn close(&self, port: u16) {

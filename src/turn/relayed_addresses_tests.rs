@@ -83,25 +83,25 @@ fn an_open_port_is_found_by_either_name() {
     let public: SocketAddr = "198.51.100.7:50000".parse().unwrap();
     assert_eq!(addresses.public(bound), public);
     assert_eq!(
-        addresses.open_behind(bound),
+        addresses.open_behind(bound, Protocol::Udp),
         None,
         "claimed, but not bound yet"
     );
     addresses.set_reserved(bound);
     assert_eq!(addresses.owner_of(bound), None, "open, and nobody's yet");
-    assert_eq!(addresses.open_behind(bound), Some(bound));
-    assert_eq!(addresses.open_behind(public), Some(bound));
+    assert_eq!(addresses.open_behind(bound, Protocol::Udp), Some(bound));
+    assert_eq!(addresses.open_behind(public, Protocol::Udp), Some(bound));
     assert_eq!(
-        addresses.open_behind("198.51.100.7:50001".parse().unwrap()),
+        addresses.open_behind("198.51.100.7:50001".parse().unwrap(), Protocol::Udp),
         None
     );
     assert_eq!(
-        addresses.open_behind("192.0.2.1:50000".parse().unwrap()),
+        addresses.open_behind("192.0.2.1:50000".parse().unwrap(), Protocol::Udp),
         None
     );
     assert!(addresses.is_ours(public.ip()) && addresses.is_ours(V4));
     addresses.release(V4, 50_000);
-    assert_eq!(addresses.open_behind(public), None);
+    assert_eq!(addresses.open_behind(public, Protocol::Udp), None);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_port_is_its_owners_until_it_is_cleared() {
         relay: RelayId(u32::MAX),
     };
     for owner in [owner, other] {
-        addresses.set_owner(bound, owner);
+        addresses.set_owner(bound, Protocol::Udp, owner);
         assert_eq!(addresses.owner_of(bound), Some(owner));
     }
     let next = SocketAddr::new(V4, bound.port() ^ 1);

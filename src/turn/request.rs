@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    /// Carries out a request whose credentials hold. Allocate and Refresh answer on their own, so they return no reply.
+    /// Carries out a request whose credentials hold. Those that answer on their own return no reply.
     fn obey(
         &mut self,
         flow: Flow,
@@ -90,8 +90,15 @@ impl Server {
                 .map(|()| None)
                 .map_err(|reject| (reject, None));
         }
+        if request.method() == Method::ConnectionBind {
+            return self
+                .connection_bind(flow, request, &authenticated)
+                .map(|()| None)
+                .map_err(|reject| (reject, None));
+        }
         let relay = existing.ok_or((Reject::NoAllocation, None))?;
         match request.method() {
+            Method::Connect => return self.connect(relay, request, now).map(|()| None),
             Method::Refresh => {
                 return self
                     .refresh(relay, request, &authenticated.key, now)
@@ -100,7 +107,11 @@ impl Server {
             }
             Method::CreatePermission => self.create_permission(relay, request, now),
             Method::ChannelBind | Method::Allocate => self.channel_bind(relay, request, now),
-            Method::Binding | Method::Send | Method::Data => Err((Reject::NoAllocation, None)),
+            Method::Binding
+            | Method::Send
+            | Method::Data
+            | Method::ConnectionBind
+            | Method::ConnectionAttempt => Err((Reject::NoAllocation, None)),
         }
         .map(Some)
     }
@@ -158,7 +169,7 @@ impl Server {
         Ok(authenticated)
     }
 
-    /// The owner of the flow's allocation, if the request is signed with its key.
+    /// The owner of the allocation that a request is for, if it is signed with its key.
     ///
     /// A running allocation may be kept although its credential has ended since, up to its own end.
     fn owner_of(
@@ -167,7 +178,8 @@ impl Server {
         username: &str,
         request: &Message<'_>,
     ) -> Option<Authenticated> {
-        let relay = self.relay_of(&flow.five_tuple)?;
+        let relay = self.relay_of(&flow.five_tuple);
+        let relay = relay.or_else(|| self.relay_to_bind(request))?;
         let owner = &self.allocation(relay)?.owner;
         let same = owner.username == username && integrity::verify(request, owner.key.as_bytes());
         same.then(|| Authenticated {
@@ -206,7 +218,8 @@ impl Server {
         self.refuse_signed_about(flow, request, (key, username), reject, None);
     }
 
-    fn refuse_signed_about(
+    /// Refuses a request about a peer.
+    pub(super) fn refuse_signed_about(
         &mut self,
         flow: Flow,
         request: &Message<'_>,

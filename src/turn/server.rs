@@ -14,6 +14,7 @@ use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
 use super::nonce::{Features, NonceKey, Nonces};
 use super::output::{Handover, Local, Output, RelayId, ToPeer};
+use super::peer_connections::PeerConnections;
 use super::peer_policy::PeerPolicy;
 use super::relayed_addresses::RelayedAddresses;
 use super::slots::Slots;
@@ -57,7 +58,8 @@ pub struct Parts {
 /// In each turn of its loop, the shell
 /// 1. hands in what happened: [`handle_client`](Self::handle_client), [`handle_peer`](Self::handle_peer),
 ///    [`handle_icmp`](Self::handle_icmp), [`handle_disconnected`](Self::handle_disconnected),
-///    [`handle_timeout`](Self::handle_timeout);
+///    [`handle_timeout`](Self::handle_timeout), and of connections with peers [`handle_connected`](Self::handle_connected),
+///    [`handle_accepted`](Self::handle_accepted), [`handle_connection_closed`](Self::handle_connection_closed);
 /// 2. sends the data that the first two return a route for, and the indication that the third one does;
 /// 3. does what [`poll_output`](Self::poll_output) says, until it says nothing, before the next `handle_client`; an
 ///    [`Output::OpenRelay`] is answered with [`handle_relay_opened`](Self::handle_relay_opened);
@@ -79,6 +81,7 @@ pub struct Server {
     pub(super) nonces: Nonces,
     limiter: SourceLimiter,
     pub(super) by_client: ByClient,
+    pub(super) peer_connections: PeerConnections,
     /// Relays that are open.
     pub(super) relays: usize,
     /// The number of the next allocation.
@@ -101,6 +104,11 @@ pub enum FromClient {
     Reply(SmallReply),
     /// A message of the protocol: there may be outputs.
     Control,
+    /// Nothing was done: it is for another worker, and over a stream the connection with it, whatever follows.
+    Elsewhere {
+        /// Which worker, counted from 0.
+        worker: usize,
+    },
     /// Nothing.
     Dropped,
 }
@@ -126,10 +134,12 @@ pub enum DropReason {
     ReplyLimit,
     /// A client that does not read as fast as its peers send.
     SlowReader,
+    /// A peer's connection to an allocation that has all that it may have.
+    TooManyConnections,
 }
 
 /// The number of [`DropReason`]s.
-const DROP_REASONS: usize = 9;
+const DROP_REASONS: usize = 10;
 
 /// What this worker has done since it started.
 #[derive(Clone, Copy, Debug, Default)]
@@ -170,6 +180,7 @@ impl Server {
             pending: None,
             slots: Slots::default(),
             by_client: ByClient::default(),
+            peer_connections: PeerConnections::new(parts.worker.0 as u32, parts.worker.1 as u32),
             relays: 0,
             counters: Counters::default(),
             serials: parts.worker.0 + 1,
@@ -203,8 +214,16 @@ impl Server {
             (Class::Request, Method::Binding) => self.binding(flow, message, now),
             (
                 Class::Request,
-                Method::Allocate | Method::Refresh | Method::CreatePermission | Method::ChannelBind,
+                Method::Allocate
+                | Method::Refresh
+                | Method::CreatePermission
+                | Method::ChannelBind
+                | Method::Connect
+                | Method::ConnectionBind,
             ) => {
+                if let Some(worker) = self.worker_for(&flow, message) {
+                    return FromClient::Elsewhere { worker };
+                }
                 self.handle_request(flow, message, now);
                 FromClient::Control
             }
@@ -259,6 +278,11 @@ impl Server {
     /// Relayed transport addresses that exist: one for each allocation, or two.
     pub fn relays(&self) -> usize {
         self.relays
+    }
+
+    /// Connections with peers that exist (RFC 6062).
+    pub fn peer_connections(&self) -> usize {
+        self.peer_connections.len()
     }
 
     /// Deadlines that wait, some of them out of date: no more than a few for each allocation and reservation.

@@ -62,6 +62,12 @@ pub enum Method {
     CreatePermission,
     /// RFC 8656 §12.
     ChannelBind,
+    /// RFC 6062 §4.3.
+    Connect,
+    /// RFC 6062 §4.3.
+    ConnectionBind,
+    /// RFC 6062 §4.4.
+    ConnectionAttempt,
 }
 
 /// The class of a message.
@@ -304,12 +310,15 @@ fn split_type(value: u16) -> Result<(Method, Class), Malformed> {
         0x007 => Method::Data,
         0x008 => Method::CreatePermission,
         0x009 => Method::ChannelBind,
+        0x00A => Method::Connect,
+        0x00B => Method::ConnectionBind,
+        0x00C => Method::ConnectionAttempt,
         _ => return Err(Malformed::UnknownMethod),
     };
     Ok((method, class))
 }
 
-/// Comprehension-required and not among those that RFC 8489 and RFC 8656 let a server ignore or obey.
+/// Comprehension-required and not among those that RFC 8489, RFC 8656 and RFC 6062 let a server ignore or obey.
 ///
 /// Numbers that RFC 8489 §18.3.1 only reserves are unknown, and so are those of extensions that are not built in.
 fn is_unknown(typ: AttrType) -> bool {
@@ -334,6 +343,7 @@ fn is_unknown(typ: AttrType) -> bool {
                 | attr::ATTR_DONT_FRAGMENT
                 | attr::ATTR_XORMAPPED_ADDRESS
                 | attr::ATTR_RESERVATION_TOKEN
+                | attr::ATTR_CONNECTION_ID
                 | ATTR_MESSAGE_INTEGRITY_SHA256
                 | ATTR_PASSWORD_ALGORITHM
                 | ATTR_USERHASH

@@ -161,7 +161,7 @@ fn a_420_lists_no_more_than_its_bound() {
 
 #[test]
 fn methods_of_other_protocols_are_unknown() {
-    for typ in [0x0002, 0x000A, 0x000B, 0x00FF, 0x3FFF] {
+    for typ in [0x0002, 0x0005, 0x000D, 0x00FF, 0x3FFF] {
         let bytes = message(typ, &[]);
         assert_eq!(
             Message::parse(&bytes).err(),

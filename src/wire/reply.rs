@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use stun::addr::AlternateServer;
-use stun::attributes::{ATTR_ALTERNATE_SERVER, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, AttrType};
+use stun::attributes::{
+    ATTR_ALTERNATE_SERVER, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, ATTR_XOR_PEER_ADDRESS, AttrType,
+};
 use stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use stun::message::{
-    CLASS_ERROR_RESPONSE, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE, METHOD_BINDING,
-    METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH, METHOD_SEND,
+    CLASS_ERROR_RESPONSE, CLASS_INDICATION, CLASS_SUCCESS_RESPONSE, METHOD_ALLOCATE,
+    METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CONNECT, METHOD_CONNECTION_ATTEMPT,
+    METHOD_CONNECTION_BIND, METHOD_CREATE_PERMISSION, METHOD_DATA, METHOD_REFRESH, METHOD_SEND,
     MessageClass, MessageType, Setter,
 };
 use stun::uattrs::UnknownAttributes;
@@ -16,9 +19,9 @@ use stun::xoraddr::XorMappedAddress;
 use super::integrity::Hash;
 use super::message::ATTR_PASSWORD_ALGORITHMS;
 pub use super::small_reply::SmallReply;
-use super::{Message, Method, fingerprint, integrity};
+use super::{Message, Method, PeerAddr, TransactionId, address, fingerprint, integrity};
 
-/// A response under construction. Attributes appear in the order in which they are added.
+/// A response or an indication under construction. Attributes appear in the order in which they are added.
 pub struct Reply {
     message: stun::message::Message,
     /// What it is signed with.
@@ -39,6 +42,19 @@ impl Reply {
             code,
             reason: reason.into_bytes(),
         })
+    }
+
+    /// Begins an indication, which is neither signed nor answered.
+    pub fn indication(indicated: Method, id: TransactionId) -> Self {
+        let mut message = stun::message::Message::new();
+        message.transaction_id.0 = id.0;
+        message.set_type(MessageType::new(method(indicated), CLASS_INDICATION));
+        message.write_header();
+        Self {
+            message,
+            hash: Hash::Sha1,
+            fingerprint: false,
+        }
     }
 
     fn begin(request: &Message<'_>, class: MessageClass) -> Self {
@@ -73,6 +89,15 @@ impl Reply {
             ip: address.ip(),
             port: address.port(),
         })
+    }
+
+    /// Adds XOR-PEER-ADDRESS.
+    pub fn peer(mut self, peer: PeerAddr) -> Self {
+        let id = TransactionId(self.message.transaction_id.0);
+        let mut value = [0; address::MAX_VALUE];
+        let len = address::encode_xor(peer.0, id, &mut value);
+        self.message.add(ATTR_XOR_PEER_ADDRESS, &value[..len]);
+        self
     }
 
     /// Adds ALTERNATE-SERVER.
@@ -134,6 +159,9 @@ fn method(method: Method) -> stun::message::Method {
         Method::Data => METHOD_DATA,
         Method::CreatePermission => METHOD_CREATE_PERMISSION,
         Method::ChannelBind => METHOD_CHANNEL_BIND,
+        Method::Connect => METHOD_CONNECT,
+        Method::ConnectionBind => METHOD_CONNECTION_BIND,
+        Method::ConnectionAttempt => METHOD_CONNECTION_ATTEMPT,
     }
 }
 

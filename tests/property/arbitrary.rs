@@ -177,7 +177,10 @@ fn arrive(net: &mut Net, client: ClientId, arrival: Arrival) {
         FromClient::ToPeer(route) => route.payload,
         FromClient::ToClient(local) => local.payload,
         FromClient::ToWorker(handover) => handover.payload,
-        FromClient::Reply(_) | FromClient::Control | FromClient::Dropped => 0..0,
+        FromClient::Reply(_)
+        | FromClient::Control
+        | FromClient::Elsewhere { .. }
+        | FromClient::Dropped => 0..0,
     };
     assert!(payload.start <= payload.end && payload.end <= length);
     net.do_outputs();

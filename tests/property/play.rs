@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use uturn::auth::AfterExpiry;
-use uturn::turn::{ChannelNumbers, Transport};
+use uturn::turn::{ChannelNumbers, Protocol, Transport};
 
 mod choose;
 
@@ -414,7 +414,7 @@ impl Play {
             }
         }
         for told in &self.told {
-            let open = self.net.relayed.open_behind(*told).is_some();
+            let open = self.net.relayed.open_behind(*told, Protocol::Udp).is_some();
             assert_eq!(open, self.model.is_open(*told), "{told}");
         }
     }

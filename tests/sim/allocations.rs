@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uturn::turn::{EndReason, Event, OpenError, Transport};
+use uturn::turn::{EndReason, Event, OpenError, Protocol, Transport};
 
 use crate::net::codec::{Request, SOFTWARE, XOR_MAPPED_ADDRESS, XOR_RELAYED_ADDRESS};
 use crate::net::{Delivery, Net, Step, at};
@@ -253,9 +253,9 @@ fn transports_of_one_address_are_five_tuples_of_their_own() {
     });
     assert_eq!(net.server.allocations(), 3);
     net.succeed(clients[1], Request::refresh().lifetime(0));
-    assert!(net.relayed.open_behind(relayed[0]).is_some());
-    assert!(net.relayed.open_behind(relayed[1]).is_none());
-    assert!(net.relayed.open_behind(relayed[2]).is_some());
+    assert!(net.relayed.open_behind(relayed[0], Protocol::Udp).is_some());
+    assert!(net.relayed.open_behind(relayed[1], Protocol::Udp).is_none());
+    assert!(net.relayed.open_behind(relayed[2], Protocol::Udp).is_some());
 }
 
 #[test]
@@ -291,7 +291,11 @@ fn another_address_cannot_delete_an_allocation() {
     let alice = net.allocate("alice");
     let elsewhere = net.client("alice");
     assert_eq!(net.refusal(elsewhere, Request::refresh().lifetime(0)), 437);
-    assert!(net.relayed.open_behind(net.relayed(alice)).is_some());
+    assert!(
+        net.relayed
+            .open_behind(net.relayed(alice), Protocol::Udp)
+            .is_some()
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn garbage_is_dropped_in_silence() {
     packets.extend((4..64).chain(80..=255).map(|first| vec![first; 24]));
     packets.extend((1..binding.len()).map(|length| binding[..length].to_vec()));
     packets.push([&binding[..], &[0; 8]].concat());
-    for (at, value) in [(3, 3), (4, 1), (0, 0xC0), (0, 0x3F), (1, 0x0A)] {
+    for (at, value) in [(3, 3), (4, 1), (0, 0xC0), (0, 0x3F), (1, 0x0D)] {
         let mut changed = binding.clone();
         changed[at] = value;
         packets.push(changed);

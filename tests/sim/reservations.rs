@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use uturn::turn::{RESERVATION_LIFETIME, RelayAddress, Transport};
+use uturn::turn::{Protocol, RESERVATION_LIFETIME, RelayAddress, Transport};
 
 use crate::net::codec::{EVEN_PORT, RESERVATION_TOKEN, Request};
 use crate::net::setup::SERVER_V6;
@@ -70,7 +70,11 @@ fn alc_24_a_token_is_usable_over_tcp_28_seconds_later() {
     assert_eq!(net.relayed(other), next_port(net.relayed(alice)));
     // The end of the reservation does not touch the port that is used by then.
     net.advance_secs(100);
-    assert!(net.relayed.open_behind(net.relayed(other)).is_some());
+    assert!(
+        net.relayed
+            .open_behind(net.relayed(other), Protocol::Udp)
+            .is_some()
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One connection of a client: how far it has been read, and how long it may stay.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -33,6 +34,8 @@ pub(in crate::net) struct Connection {
     last_message: Instant,
     /// Until when what waits may be written, once nothing more will be read.
     closing: Option<Instant>,
+    /// The worker that it goes to, as soon as it has been read.
+    pub(in crate::net) goes_to: Option<usize>,
     /// Its share of the limits, given back when it closes.
     _admitted: Place,
 }
@@ -45,6 +48,23 @@ pub(in crate::net) enum Received {
     Nothing,
     /// So many bytes.
     Bytes(usize),
+}
+
+impl Received {
+    /// Reads a socket once.
+    pub(in crate::net) fn read_from(socket: &mut impl Read, buffer: &mut [u8]) -> io::Result<Self> {
+        loop {
+            return match socket.read(buffer) {
+                Ok(0) => Ok(Self::End),
+                Ok(len) => Ok(Self::Bytes(len)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => Ok(Self::Nothing),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => Err(error),
+                },
+            };
+        }
+    }
 }
 
 impl Connection {
@@ -64,23 +84,14 @@ impl Connection {
             before_allocation: 0,
             last_message: now,
             closing: None,
+            goes_to: None,
             _admitted: admitted,
         }
     }
 
     /// Reads once.
     pub(in crate::net) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        loop {
-            return match (&self.socket).read(buffer) {
-                Ok(0) => Ok(Received::End),
-                Ok(n) => Ok(Received::Bytes(n)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => Ok(Received::Nothing),
-                    io::ErrorKind::Interrupted => continue,
-                    _ => Err(error),
-                },
-            };
-        }
+        Received::read_from(&mut &self.socket, buffer)
     }
 
     /// Serves a client in the clear that begins with STUN although it is expected to speak TLS: libnice does for `turns:`, and
@@ -180,6 +191,12 @@ impl Connection {
             return None;
         }
         Some("no allocation, and silent for too long")
+    }
+
+    /// Says that no more will be written, once everything has been.
+    pub(super) fn end_writing(&mut self) -> io::Result<()> {
+        self.say_goodbye();
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Ends the TLS session as it should be, if the socket takes that much.

@@ -83,6 +83,25 @@ struct Slot {
     /// `None` while the worker reads from it.
     connection: Option<Box<Connection>>,
     outbound: Outbound,
+    /// The connection with a peer that this one is the other half of (RFC 6062 §5.4).
+    bound: Option<Box<Bound>>,
+}
+
+/// What there is to know of a connection that is bound to a peer's.
+struct Bound {
+    /// The peer's place among `PeerStreams`.
+    peer: usize,
+    /// Whether there may be something to read that was left there.
+    held: bool,
+    /// Whether the peer says no more, and whether the client has been told.
+    peer_ended: bool,
+    told: bool,
+}
+
+/// A connection on its way to another worker.
+pub(super) struct Moved {
+    connection: Box<Connection>,
+    outbound: Outbound,
 }
 
 struct Check {
@@ -174,7 +193,8 @@ impl Streams {
         }
         let entry = self.slots.vacant_entry();
         let place = entry.key();
-        self.members.add_connection(&socket, place)?;
+        self.members
+            .add_connection(&socket, Source::Connection(place))?;
         let flow = Flow {
             five_tuple: FiveTuple {
                 transport,
@@ -189,9 +209,117 @@ impl Streams {
             serial,
             connection: Some(Box::new(Connection::new(socket, tls, flow, admitted, now))),
             outbound: Outbound::new(now),
+            bound: None,
         });
         self.check_later(place, serial, now);
         Ok(())
+    }
+
+    /// Takes a connection out that goes to another worker.
+    pub(super) fn send_away(&mut self, place: usize) -> io::Result<Box<Moved>> {
+        let slot = self.slots.try_remove(place);
+        let slot = slot.ok_or(io::ErrorKind::NotFound)?;
+        let connection = slot.connection.ok_or(io::ErrorKind::NotFound)?;
+        self.members.remove(&connection.socket)?;
+        Ok(Box::new(Moved {
+            connection,
+            outbound: slot.outbound,
+        }))
+    }
+
+    /// Takes in a connection that comes from another worker, and returns its place.
+    pub(super) fn take_in(&mut self, moved: Moved, now: Instant) -> io::Result<usize> {
+        let Moved {
+            mut connection,
+            mut outbound,
+        } = moved;
+        let entry = self.slots.vacant_entry();
+        let place = entry.key();
+        self.members
+            .add_connection(&connection.socket, Source::Connection(place))?;
+        connection.flow.link = LinkId(STREAM_LINK | place as u32);
+        connection.goes_to = None;
+        outbound.dirty = false;
+        outbound.unblock();
+        let serial = self.serials;
+        self.serials += 1;
+        let slot = entry.insert(Slot {
+            serial,
+            connection: Some(connection),
+            outbound,
+            bound: None,
+        });
+        mark(&mut slot.outbound, place, &mut self.dirty);
+        self.check_later(place, serial, now);
+        Ok(place)
+    }
+
+    /// Makes a connection the other half of a peer's.
+    pub(super) fn bind(&mut self, place: usize, peer: usize) -> bool {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return false;
+        };
+        slot.bound = Some(Box::new(Bound {
+            peer,
+            held: false,
+            peer_ended: false,
+            told: false,
+        }));
+        true
+    }
+
+    /// The peer's place that a connection is the other half of.
+    pub(super) fn peer_of(&self, place: usize) -> Option<usize> {
+        let bound = self.slots.get(place)?.bound.as_ref()?;
+        Some(bound.peer)
+    }
+
+    /// Remembers that there may be something to read that was left there.
+    pub(super) fn hold(&mut self, place: usize) {
+        if let Some(bound) = self.bound_mut(place) {
+            bound.held = true;
+        }
+    }
+
+    /// Whether there may be something to read that was left there, which is read now.
+    pub(super) fn resume(&mut self, place: usize) -> bool {
+        let bound = self.bound_mut(place);
+        bound.is_some_and(|bound| std::mem::take(&mut bound.held))
+    }
+
+    /// Remembers that the peer says no more: the client is told once it has been written everything.
+    pub(super) fn end_peer(&mut self, place: usize) {
+        if let Some(slot) = self.slots.get_mut(place)
+            && let Some(bound) = &mut slot.bound
+        {
+            bound.peer_ended = true;
+            mark(&mut slot.outbound, place, &mut self.dirty);
+        }
+    }
+
+    /// Whether the client has heard everything that the peer had to say.
+    pub(super) fn has_told(&self, place: usize) -> bool {
+        let slot = self.slots.get(place);
+        slot.and_then(|slot| slot.bound.as_ref())
+            .is_some_and(|bound| bound.told)
+    }
+
+    fn bound_mut(&mut self, place: usize) -> Option<&mut Bound> {
+        self.slots.get_mut(place)?.bound.as_deref_mut()
+    }
+
+    /// Whether a peer is to wait until the client has read.
+    pub(super) fn is_full(&self, place: usize) -> bool {
+        let slot = self.slots.get(place);
+        slot.is_some_and(|slot| slot.outbound.is_full())
+    }
+
+    /// Queues what a peer has sent, as it is.
+    pub(super) fn queue_bytes(&mut self, place: usize, data: &[u8]) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.outbound.queue_bytes(data, &mut self.buffers);
+            mark(&mut slot.outbound, place, &mut self.dirty);
+        }
     }
 
     /// Takes a connection out to be read; [`put_back`](Self::put_back) follows. Meanwhile it is not written.
@@ -276,6 +404,13 @@ impl Streams {
             return Ok(());
         };
         slot.outbound.write(connection, &mut self.buffers, now)?;
+        if let Some(bound) = &mut slot.bound {
+            if bound.peer_ended && !bound.told && slot.outbound.is_empty() {
+                bound.told = true;
+                connection.end_writing()?;
+            }
+            return Ok(());
+        }
         if connection.is_closing() && slot.outbound.is_empty() {
             return Err(io::Error::other("closed by the client"));
         }
@@ -338,6 +473,11 @@ impl Streams {
             let Some(connection) = &mut slot.connection else {
                 continue;
             };
+            if slot.bound.is_some() {
+                // It lasts as long as its allocation, and both sides may pause.
+                self.check_later(check.place, check.serial, now);
+                continue;
+            }
             let late = slot.outbound.overdue(now);
             let late = late.or_else(|| connection.overdue(&self.settings, now, &has_allocation));
             if let Some(reason) = late {

@@ -12,6 +12,8 @@ const MAX_DATA: usize = 256 * 1024;
 const MAX_TOTAL: usize = MAX_DATA + 64 * 1024;
 /// What waits is written at the end of a batch, or once there is this much of it.
 const URGENT: usize = 64 * 1024;
+/// What may wait of a peer's bytes before the peer is read again.
+const MAX_BYTES: usize = 64 * 1024;
 /// How long a connection may take nothing of what waits, before its client is given up. The kernel takes more once a
 /// third of its buffer is free, so a client on a slow line shows progress in jumps.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,6 +34,8 @@ pub(super) struct Outbound {
     pub(super) dirty: bool,
     /// Whether the client has not read even its responses.
     overrun: bool,
+    /// Whether `messages` are a peer's bytes, with no messages to be seen in them.
+    is_raw: bool,
     /// When the socket last took something, or began to take nothing.
     progress: Instant,
 }
@@ -56,6 +60,7 @@ impl Outbound {
             blocked: false,
             dirty: false,
             overrun: false,
+            is_raw: false,
             progress: now,
         }
     }
@@ -89,6 +94,18 @@ impl Outbound {
         messages.extend_from_slice(data);
         messages.resize(start + whole, 0);
         Queued::Taken
+    }
+
+    /// Queues what a peer has sent over a connection, as it is.
+    pub(super) fn queue_bytes(&mut self, data: &[u8], buffers: &mut Buffers) {
+        buffers.lend(&mut self.messages);
+        self.is_raw = true;
+        self.messages.extend_from_slice(data);
+    }
+
+    /// Whether a peer is to wait until the client has read.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= MAX_BYTES
     }
 
     /// Queues what is written as it is, before any message that waits.
@@ -170,8 +187,12 @@ impl Outbound {
         }
         if let Some(tls) = &mut connection.tls {
             buffers.lend(&mut self.bytes);
-            tls.write(&self.messages, &mut self.bytes)
-                .map_err(io::Error::other)?;
+            let written = if self.is_raw {
+                tls.write_bytes(&self.messages, &mut self.bytes)
+            } else {
+                tls.write(&self.messages, &mut self.bytes)
+            };
+            written.map_err(io::Error::other)?;
             buffers.take_back(&mut self.messages);
         } else if self.bytes.is_empty() {
             std::mem::swap(&mut self.messages, &mut self.bytes);

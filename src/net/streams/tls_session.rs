@@ -80,6 +80,11 @@ impl TlsSession {
         self.say(&Say::Messages(messages), records)
     }
 
+    /// Adds `bytes` to `records`, encrypted, in as few records as can be.
+    pub(super) fn write_bytes(&mut self, bytes: &[u8], records: &mut Vec<u8>) -> Result<(), Error> {
+        self.say(&Say::Bytes(bytes), records)
+    }
+
     /// Adds to `records` that nothing more will be said.
     pub(super) fn close(&mut self, records: &mut Vec<u8>) -> Result<(), Error> {
         self.say(&Say::Goodbye, records)
@@ -114,6 +119,8 @@ impl TlsSession {
 enum Say<'a> {
     /// Whole messages.
     Messages(&'a [u8]),
+    /// Bytes that are no messages.
+    Bytes(&'a [u8]),
     /// The end.
     Goodbye,
 }
@@ -128,6 +135,7 @@ impl Say<'_> {
             Say::Goodbye => append(records, RECORD_OVERHEAD + 2, |room| {
                 traffic.queue_close_notify(room)
             }),
+            Say::Bytes(bytes) => encrypt_record(traffic, bytes, records),
             Say::Messages(messages) if messages.len() > MAX_RECORD => {
                 encrypt_record(traffic, messages, records)
             }

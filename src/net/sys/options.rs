@@ -154,6 +154,11 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     )
 }
 
+/// Whether a connection is being made: the call does not wait for it.
+pub(crate) fn is_underway(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
 /// Lets the process open as many descriptors as its hard limit allows, and returns how many that is.
 ///
 /// Shells give 1,024 by default, and every allocation and connection takes one.

@@ -31,8 +31,12 @@ pub(crate) enum Source {
     Acceptor(usize),
     /// A relay socket.
     Relay(u32),
-    /// A connection.
+    /// A client's connection.
     Connection(usize),
+    /// A relay that peers connect to.
+    PeerAcceptor(u32),
+    /// A connection with a peer.
+    PeerStream(usize),
     /// The bell was rung.
     Bell,
 }
@@ -52,6 +56,16 @@ pub(crate) struct Happened {
     pub(crate) failed: bool,
 }
 
+impl Happened {
+    /// The same without room to write.
+    pub(crate) fn only_readable(self) -> Self {
+        Self {
+            writable: false,
+            ..self
+        }
+    }
+}
+
 impl Source {
     fn token(self) -> Token {
         let of_kind = |kind: usize, number: usize| Token(kind << KIND_SHIFT | number & NUMBER);
@@ -60,6 +74,8 @@ impl Source {
             Self::Acceptor(n) => of_kind(1, n),
             Self::Relay(n) => of_kind(2, n as usize),
             Self::Connection(n) => of_kind(3, n),
+            Self::PeerAcceptor(n) => of_kind(4, n as usize),
+            Self::PeerStream(n) => of_kind(5, n),
             Self::Bell => Token(BELL),
         }
     }
@@ -71,6 +87,8 @@ impl Source {
             1 => Self::Acceptor(number),
             2 => Self::Relay(number as u32),
             3 => Self::Connection(number),
+            4 => Self::PeerAcceptor(number as u32),
+            5 => Self::PeerStream(number),
             _ => Self::Bell,
         }
     }
@@ -107,9 +125,14 @@ impl Members {
 
     /// Adds a connection, to be told of also when it takes more to write after it had refused, and when its other side has
     /// ended.
-    pub(crate) fn add_connection(&self, socket: &impl AsRawFd, place: usize) -> io::Result<()> {
+    pub(crate) fn add_connection(&self, socket: &impl AsRawFd, source: Source) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.register(socket, Source::Connection(place), interest)
+        self.register(socket, source, interest)
+    }
+
+    /// Takes a socket out of the set that goes to another one.
+    pub(crate) fn remove(&self, socket: &impl AsRawFd) -> io::Result<()> {
+        self.0.deregister(&mut SourceFd(&socket.as_raw_fd()))
     }
 
     fn register(
@@ -216,6 +239,8 @@ mod tests {
             Source::Acceptor(0),
             Source::Relay(u32::MAX >> 3),
             Source::Connection(12_345_678),
+            Source::PeerAcceptor(7),
+            Source::PeerStream(8),
             Source::Bell,
         ] {
             assert_eq!(Source::of(source.token()), source);

@@ -81,7 +81,8 @@ impl Worker {
                 self.flush(buffer);
                 self.do_outputs(now);
             }
-            FromClient::Dropped => {}
+            // Datagrams are never for another worker, and connections have been handed over.
+            FromClient::Elsewhere { .. } | FromClient::Dropped => {}
         }
     }
 

@@ -3,9 +3,12 @@
 use std::os::fd::AsFd;
 
 use super::{BATCH, Body, Buffer, PARCELS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
-use crate::net::mailbox::Parcel;
+use crate::net::mailbox::{Letter, Parcel};
 use crate::turn::{Now, RelayId};
 use crate::wire::data_header::MAX_HEADER;
+
+/// Letters of other workers opened before the sockets have their turn.
+const LETTERS: usize = 16;
 
 impl Worker {
     /// Handles what has arrived at relay sockets, up to a bound for each; the rest is handled in the next turn.
@@ -74,9 +77,17 @@ impl Worker {
     pub(super) fn open_mail(&mut self) -> bool {
         let mailboxes = std::sync::Arc::clone(&self.mailboxes);
         let mailbox = &mailboxes[self.mailbox];
+        let mut letters = 0;
+        while letters < LETTERS
+            && let Some(Letter::Connection(moved)) = mailbox.take_letter()
+        {
+            self.take_in(*moved);
+            letters += 1;
+        }
+        let more_letters = letters == LETTERS;
         for _ in 0..PARCELS {
             let Some(parcel) = mailbox.take() else {
-                return false;
+                return more_letters;
             };
             self.open_parcel(&parcel);
             mailbox.leave(parcel);

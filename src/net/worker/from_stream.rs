@@ -4,10 +4,11 @@ use std::io;
 use std::time::Instant;
 
 use super::from_client::Packet;
-use super::{Buffer, Worker, now};
-use crate::net::streams::{Connection, Received};
+use super::{Buffer, Link, Worker, link_of, now};
+use crate::net::mailbox::Letter;
+use crate::net::streams::{Connection, Moved, Received};
 use crate::net::sys::{Happened, Source};
-use crate::turn::{Flow, Now};
+use crate::turn::{Flow, FromClient, Now};
 use crate::wire::stream::{Frame, MAX_FRAME, next_frame};
 
 /// Bytes read from a connection at a time: what is handled before the others have their turn.
@@ -18,20 +19,20 @@ const ACCEPTED: usize = 16;
 /// Memory that connections are read to: one for all of them, as each is handled before the next is read.
 #[derive(Default)]
 pub(super) struct Scratch {
-    received: ReadBuffer,
+    pub(super) received: ReadBuffer,
     /// What was found in it over TLS.
-    messages: Vec<u8>,
+    pub(super) messages: Vec<u8>,
     /// What TLS answers.
-    records: Vec<u8>,
+    pub(super) records: Vec<u8>,
 }
 
 /// Room for one read.
 #[derive(Default)]
-struct ReadBuffer(Box<[u8]>);
+pub(super) struct ReadBuffer(Box<[u8]>);
 
 impl ReadBuffer {
     /// Makes it when it is first needed.
-    fn get_mut(&mut self) -> &mut [u8] {
+    pub(super) fn get_mut(&mut self) -> &mut [u8] {
         if self.0.is_empty() {
             self.0 = vec![0; READ].into_boxed_slice();
         }
@@ -76,7 +77,10 @@ impl Worker {
     }
 
     fn handle_connection(&mut self, place: usize, happened: Happened, now: Now) {
-        let handled = self.write_and_read(place, happened, now);
+        let handled = match self.streams.peer_of(place) {
+            Some(peer) => self.handle_bound(place, peer, happened, now),
+            None => self.write_and_read(place, happened, now),
+        };
         if let Err(error) = handled {
             self.close_stream(place, &error.to_string(), now);
         }
@@ -110,7 +114,12 @@ impl Worker {
         let mut scratch = std::mem::take(&mut self.scratch);
         let read = self.read_connection(place, &mut connection, &mut scratch, now);
         self.scratch = scratch;
+        let goes_to = connection.goes_to;
         self.streams.put_back(place, connection);
+        if let (Ok(_), Some(worker)) = (&read, goes_to) {
+            self.send_away(place, worker)?;
+            return Ok(Progress::Nothing);
+        }
         if matches!(read, Ok(Progress::Ended)) && !self.streams.has_waiting(place) {
             return Err(closed_by_client());
         }
@@ -177,12 +186,10 @@ impl Worker {
         }
         connection.check_first_byte(received)?;
         let flow = connection.flow;
-        let garbage = || io::Error::other("neither STUN nor ChannelData");
         let partial = &mut connection.partial;
         let handled = if partial.is_empty() {
-            let handled = self
-                .handle_stream(flow, received, now)
-                .ok_or_else(garbage)?;
+            let (handled, goes_to) = self.handle_stream(flow, received, now)?;
+            connection.goes_to = goes_to;
             if handled < received.len() {
                 self.streams.lend(partial);
                 partial.extend_from_slice(&received[handled..]);
@@ -190,13 +197,20 @@ impl Worker {
             handled
         } else {
             partial.extend_from_slice(received);
-            let handled = self.handle_stream(flow, partial, now).ok_or_else(garbage)?;
+            let (handled, goes_to) = self.handle_stream(flow, partial, now)?;
+            connection.goes_to = goes_to;
             partial.drain(..handled);
             if partial.is_empty() {
                 self.streams.take_back(partial);
             }
             handled
         };
+        if let Link::Stream(place) = link_of(flow.link)
+            && let Some(peer) = self.streams.peer_of(place)
+        {
+            self.pass_rest_to_peer(peer, partial);
+            self.streams.take_back(partial);
+        }
         debug_assert!(partial.len() < MAX_FRAME);
         connection.handled(handled, now.instant);
         if !connection.has_allocated {
@@ -207,26 +221,80 @@ impl Worker {
 
     /// Handles whole messages at the start of what a connection sent, and returns how much of it they were.
     ///
-    /// `None` means that what follows cannot be understood. The bytes lie in `buffer`.
-    fn handle_stream(&mut self, flow: Flow, buffer: &[u8], now: Now) -> Option<usize> {
+    /// It stops before a message that another worker is for, which is named then, and behind one that has bound the connection
+    /// to a peer's. An error means that what follows cannot be understood. The bytes lie in `buffer`.
+    fn handle_stream(
+        &mut self,
+        flow: Flow,
+        buffer: &[u8],
+        now: Now,
+    ) -> io::Result<(usize, Option<usize>)> {
         let mut consumed = 0;
-        let understood = loop {
+        let done = loop {
             let rest = &buffer[consumed..];
             let length = match next_frame(rest) {
                 Frame::Whole(length) => length,
-                Frame::Partial => break true,
-                Frame::Garbage => break false,
+                Frame::Partial => break Ok(None),
+                Frame::Garbage => break Err(io::Error::other("neither STUN nor ChannelData")),
             };
             let handled = self.server.handle_client(flow, &rest[..length], now);
+            if let FromClient::Elsewhere { worker } = handled {
+                break Ok(Some(worker));
+            }
+            let is_control = handled == FromClient::Control;
             let packet = Packet {
                 range: consumed..consumed + length,
                 tos: 0,
             };
             self.do_routed(flow, handled, packet, Buffer::Other(buffer), now);
             consumed += length;
+            if is_control && self.is_bound(flow) {
+                break Ok(None);
+            }
         };
         self.flush(Buffer::Other(buffer));
-        understood.then_some(consumed)
+        done.map(|goes_to| (consumed, goes_to))
+    }
+
+    fn is_bound(&self, flow: Flow) -> bool {
+        match link_of(flow.link) {
+            Link::Stream(place) => self.streams.peer_of(place).is_some(),
+            Link::Udp(_) => false,
+        }
+    }
+
+    /// Hands a connection over to the worker that it asks for something of.
+    fn send_away(&mut self, place: usize, worker: usize) -> io::Result<()> {
+        let moved = self.streams.send_away(place)?;
+        self.mailboxes[worker].send(Letter::Connection(moved));
+        Ok(())
+    }
+
+    /// Takes over a connection from another worker, and handles what its client has said there.
+    pub(super) fn take_in(&mut self, moved: Moved) {
+        let now = now();
+        let place = match self.streams.take_in(moved, now.instant) {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::debug!(%error, "connection lost between workers");
+                return;
+            }
+        };
+        let Some(mut connection) = self.streams.take(place) else {
+            return;
+        };
+        let mut said = std::mem::take(&mut connection.partial);
+        let handled = self.handle_messages(&mut connection, &said, now);
+        self.streams.take_back(&mut said);
+        let goes_to = connection.goes_to;
+        self.streams.put_back(place, connection);
+        let handled = handled.and_then(|()| match goes_to {
+            Some(worker) => self.send_away(place, worker),
+            None => Ok(()),
+        });
+        if let Err(error) = handled {
+            self.close_stream(place, &error.to_string(), now);
+        }
     }
 
     /// Ends the allocation of a client that says no more; what waits for it is still written.
@@ -247,7 +315,12 @@ impl Worker {
     }
 
     pub(super) fn write_stream(&mut self, place: usize, now: Now) {
-        if let Err(error) = self.streams.write(place, now.instant) {
+        let mut written = self.streams.write(place, now.instant);
+        if let (Ok(()), Some(peer)) = (&written, self.streams.peer_of(place)) {
+            self.wake_peer(peer, place);
+            written = self.check_whether_over(peer, place);
+        }
+        if let Err(error) = written {
             self.close_stream(place, &error.to_string(), now);
         }
     }
@@ -269,6 +342,7 @@ impl Worker {
     fn close_stream(&mut self, place: usize, reason: &str, now: Now) {
         // An alert or a last response, if the socket takes it.
         let _ = self.streams.write(place, now.instant);
+        self.close_other_half(place);
         if let Some(flow) = self.streams.remove(place) {
             tracing::debug!(reason, transport = %flow.five_tuple.transport, "connection ended");
             self.handle_disconnected(flow, now);

@@ -1,7 +1,7 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
 //! `turn.rs` says what it does, turn by turn.
-//! `from_client.rs`, `from_stream.rs`, `from_peer.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
+//! `from_client.rs`, `from_stream.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
 //! other, and leaves in as few system calls as can be.
 
 mod errors;
@@ -9,6 +9,7 @@ mod from_client;
 mod from_peer;
 mod from_stream;
 mod kernel_drops;
+mod peer_streams;
 mod turn;
 
 use std::io;
@@ -22,16 +23,18 @@ use tracing::warn;
 
 use super::event_log::EventLog;
 use super::mailbox::{Handovers, Mailbox};
+use super::peer_streams::PeerStreams;
 use super::relay_sockets::RelaySockets;
 use super::streams::{Queued, STREAM_LINK, Streams};
 use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender, Source};
 use super::to_peers::ToPeers;
 use super::udp::UdpListener;
 use crate::auth::UnixTime;
-use crate::turn::{Flow, LinkId, Now, Output, RelayId, Server, ToClient};
+use crate::turn::{Flow, LinkId, Now, Output, Protocol, RelayId, Server, ToClient};
 use crate::wire::data_header::MAX_HEADER;
 use from_stream::Scratch;
 use kernel_drops::KernelDrops;
+use peer_streams::Throttled;
 use turn::Pending;
 
 /// Datagrams received at a time, or runs of them that the kernel has joined.
@@ -55,6 +58,7 @@ pub(super) struct WorkerParts {
     pub(super) server: Server,
     pub(super) udp: Vec<UdpSocket>,
     pub(super) relays: RelaySockets,
+    pub(super) peers: PeerStreams,
     pub(super) ready_set: ReadySet,
     /// Those of all workers, and which is this one's.
     pub(super) mailboxes: (Arc<[Mailbox]>, usize),
@@ -70,6 +74,8 @@ pub(super) struct Worker {
     scratch: Scratch,
     listeners: Vec<UdpListener>,
     relays: RelaySockets,
+    peers: PeerStreams,
+    throttled: Throttled,
     ready_set: ReadySet,
     found: Found,
     pending: Pending,
@@ -112,6 +118,8 @@ impl Worker {
             scratch: Scratch::default(),
             listeners,
             relays: parts.relays,
+            peers: parts.peers,
+            throttled: Throttled::default(),
             ready_set: parts.ready_set,
             found: Found::new(READY),
             pending: Pending::default(),
@@ -216,10 +224,22 @@ impl Worker {
             match output {
                 Output::Reply { flow, bytes } => self.reply(&flow, &bytes),
                 Output::OpenRelay(wish) => {
-                    let opened = self.relays.open(&wish);
+                    let opened = match wish.protocol {
+                        Protocol::Udp => self.relays.open(&wish),
+                        Protocol::Tcp => self.peers.open(&wish),
+                    };
                     self.server.handle_relay_opened(wish.relay, opened, now);
                 }
-                Output::CloseRelay(relay) => kernel_drops += self.relays.close(relay),
+                Output::CloseRelay(relay) => {
+                    if !self.peers.close_relay(relay) {
+                        kernel_drops += self.relays.close(relay);
+                    }
+                }
+                Output::Connect(wish) => self.connect_peer(&wish, now),
+                Output::BindConnection { connection, flow } => {
+                    self.bind_connection(connection, &flow)
+                }
+                Output::CloseConnection(connection) => self.close_connection(connection, now),
                 Output::DropReservation(token) => self.relays.drop_reservation(token),
                 Output::Event(event) => self.log.write(&event, kernel_drops, now.instant),
             }
@@ -249,6 +269,13 @@ impl Worker {
         self.server.handle_timeout(now);
         self.do_outputs(now);
         self.close_overdue_streams(now);
+        if self
+            .throttled
+            .next()
+            .is_some_and(|until| until <= now.instant)
+        {
+            self.resume_throttled();
+        }
         self.look_for_kernel_drops(now.instant);
     }
 

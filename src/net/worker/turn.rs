@@ -28,6 +28,10 @@ pub(super) struct Pending {
     pub(super) failed_relays: Vec<RelayId>,
     /// Connections that may hold more.
     pub(super) connections: Vec<Happened>,
+    /// Relays at which peers' connections may wait.
+    pub(super) peer_acceptors: Vec<RelayId>,
+    /// Connections with peers that may hold more.
+    pub(super) peer_streams: Vec<Happened>,
     /// Whether other workers may have posted more.
     pub(super) mail: bool,
     /// Whether there may be more to find.
@@ -86,6 +90,13 @@ impl Worker {
             self.drain_connections();
         }
         self.write_streams();
+        if !self.pending.peer_acceptors.is_empty() {
+            self.accept_peers();
+        }
+        if !self.pending.peer_streams.is_empty() {
+            self.drain_peer_streams();
+        }
+        self.write_streams();
         if !self.pending.acceptors.is_empty() {
             self.accept_connections();
         }
@@ -116,6 +127,7 @@ impl Worker {
             self.server.poll_timeout(),
             self.streams.next_check(),
             self.pending.accepts_again,
+            self.throttled.next(),
         ]
         .into_iter()
         .flatten()
@@ -137,6 +149,8 @@ impl Pending {
                 }
             }
             Source::Connection(_) => self.connections.push(happened),
+            Source::PeerAcceptor(relay) => self.peer_acceptors.push(RelayId(relay)),
+            Source::PeerStream(_) => self.peer_streams.push(happened),
             Source::Bell => self.mail = true,
         }
     }
@@ -148,21 +162,26 @@ impl Pending {
             list.sort_unstable();
             list.dedup();
         }
-        for list in [&mut self.relays, &mut self.failed_relays] {
+        for list in [
+            &mut self.relays,
+            &mut self.failed_relays,
+            &mut self.peer_acceptors,
+        ] {
             list.sort_unstable_by_key(|relay| relay.0);
             list.dedup();
         }
-        self.connections
-            .sort_unstable_by_key(|happened| happened.source);
-        self.connections.dedup_by(|later, first| {
-            let same = later.source == first.source;
-            if same {
-                first.readable |= later.readable;
-                first.writable |= later.writable;
-                first.ended |= later.ended;
-            }
-            same
-        });
+        for list in [&mut self.connections, &mut self.peer_streams] {
+            list.sort_unstable_by_key(|happened| happened.source);
+            list.dedup_by(|later, first| {
+                let same = later.source == first.source;
+                if same {
+                    first.readable |= later.readable;
+                    first.writable |= later.writable;
+                    first.ended |= later.ended;
+                }
+                same
+            });
+        }
     }
 
     /// Whether there is anything that does not have to wait.
@@ -173,6 +192,8 @@ impl Pending {
             || !self.relays.is_empty()
             || !self.failed_relays.is_empty()
             || !self.connections.is_empty()
+            || !self.peer_acceptors.is_empty()
+            || !self.peer_streams.is_empty()
             || !self.acceptors.is_empty() && self.accepts_again.is_none()
     }
 }

@@ -7,6 +7,7 @@ use crate::turn::Now;
 use crate::turn::channel::BindError;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
+use crate::turn::relayed_addresses::Protocol;
 use crate::turn::server::Server;
 use crate::wire::reply::Reply;
 use crate::wire::{ChannelNumber, Message, PeerAddr};
@@ -45,12 +46,16 @@ impl Server {
         let (max_permissions, max_channels) =
             (self.settings.max_permissions, self.settings.max_channels);
         let allocation = self.allocation(relay).ok_or(Reject::NoAllocation)?;
+        if allocation.protocol() == Protocol::Tcp {
+            // RFC 6062 §3: there are no channels.
+            return Err(Reject::Conflict("This allocation relays connections"));
+        }
         // RFC 8656 §12.2: number and peer must fit what is bound, then the peer must be one that may be reached.
         allocation
             .channels
             .can_bind(number, peer, now.instant, max_channels)
             .map_err(Reject::from)?;
-        self.policy.admit(peer, &allocation.relays)?;
+        self.policy.admit(peer, &allocation.relays, Protocol::Udp)?;
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         if !allocation
             .permissions

@@ -26,7 +26,7 @@ impl Server {
         for peer in request.peer_addresses() {
             let peer = peer.map_err(|_| (BAD_PEER, None))?;
             self.policy
-                .admit(peer, &allocation.relays)
+                .admit(peer, &allocation.relays, allocation.protocol())
                 .map_err(|reject| (reject, Some(peer)))?;
             peers.push(peer.ip());
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::admission::bandwidth::Direction;
 use crate::turn::output::{RelayId, ToClient};
+use crate::turn::relayed_addresses::Protocol;
 use crate::turn::server::{DropReason, Server};
 use crate::turn::{IcmpErrors, Now};
 use crate::wire::{DataHeader, Icmp, TransactionId};
@@ -100,7 +101,7 @@ impl Server {
         arrived: Arrived,
         now: Now,
     ) -> Result<ToClient, DropReason> {
-        let peer = self.policy.source(source);
+        let peer = self.policy.source(source, Protocol::Udp);
         let channel_keeps = self.settings.channel_keeps_permission;
         let Some(allocation) = self.slots.get_mut(relay) else {
             return Err(DropReason::NoAllocation);

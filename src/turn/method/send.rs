@@ -8,6 +8,7 @@ use crate::admission::bandwidth::Direction;
 use crate::turn::Now;
 use crate::turn::five_tuple::Flow;
 use crate::turn::output::{RelayId, ToPeer};
+use crate::turn::relayed_addresses::Protocol;
 use crate::turn::server::{DropReason, Server};
 use crate::wire::{ChannelNumber, Message, PeerAddr, channel_data};
 
@@ -97,7 +98,10 @@ impl Server {
         } else {
             match allocation.relays.toward(peer.ip()) {
                 Some(relay) if peer.0.port() != 0 => {
-                    let target = self.policy.target(peer).ok_or(DropReason::PeerDenied);
+                    let target = self
+                        .policy
+                        .target(peer, Protocol::Udp)
+                        .ok_or(DropReason::PeerDenied);
                     target.map(|target| (relay.id, target))
                 }
                 Some(_) | None => Err(DropReason::Malformed),

@@ -1,4 +1,4 @@
-//! Attribute numbers (RFC 8489 §18.3, RFC 8656 §18).
+//! Attribute numbers (RFC 8489 §18.3, RFC 8656 §18, RFC 6062 §6.2).
 
 pub const MAPPED_ADDRESS: u16 = 0x0001;
 pub const USERNAME: u16 = 0x0006;
@@ -21,6 +21,7 @@ pub const PASSWORD_ALGORITHM: u16 = 0x001D;
 pub const USERHASH: u16 = 0x001E;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const RESERVATION_TOKEN: u16 = 0x0022;
+pub const CONNECTION_ID: u16 = 0x002A;
 pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
 pub const ALTERNATE_DOMAIN: u16 = 0x8003;
 pub const ADDRESS_ERROR_CODE: u16 = 0x8001;

@@ -150,6 +150,84 @@ impl UdpLink {
     }
 }
 
+impl Link {
+    /// From here on the stream carries bytes that are no messages: what is left is closed.
+    pub fn take_bytes(&mut self) -> Bytes {
+        let Self::Stream(stream) = self else {
+            panic!("datagrams are no stream")
+        };
+        let empty = Box::new(std::io::Cursor::new(Vec::new()));
+        Bytes(StreamLink {
+            bytes: std::mem::replace(&mut stream.bytes, empty),
+            socket: stream.socket.try_clone().expect("a second handle"),
+            local: stream.local,
+            buffer: std::mem::take(&mut stream.buffer),
+        })
+    }
+}
+
+/// A stream of bytes, over TCP or TLS.
+pub struct Bytes(StreamLink);
+
+impl Bytes {
+    #[track_caller]
+    pub fn send(&mut self, bytes: &[u8]) {
+        let written = self.0.bytes.write_all(bytes);
+        written
+            .and_then(|()| self.0.bytes.flush())
+            .expect("writing to the server");
+    }
+
+    /// The next `length` bytes.
+    #[track_caller]
+    pub fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut read = vec![0; length];
+        self.read_into(&mut read);
+        read
+    }
+
+    #[track_caller]
+    pub fn read_into(&mut self, room: &mut [u8]) {
+        let buffered = self.0.buffer.len().min(room.len());
+        room[..buffered].copy_from_slice(&self.0.buffer[..buffered]);
+        self.0.buffer.drain(..buffered);
+        self.0
+            .socket
+            .set_read_timeout(Some(BYTES_TIME))
+            .expect("a timeout above zero");
+        self.0
+            .bytes
+            .read_exact(&mut room[buffered..])
+            .expect("bytes from the server");
+    }
+
+    /// Whether the stream ends within `time`; fails the test if anything comes before.
+    #[track_caller]
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        assert!(self.0.buffer.is_empty(), "bytes before the end");
+        self.0
+            .socket
+            .set_read_timeout(Some(time))
+            .expect("a timeout above zero");
+        match self.0.bytes.read(&mut [0; 1]) {
+            Ok(0) => true,
+            Ok(_) => panic!("the server sent something"),
+            Err(error) => !is_timeout(&error),
+        }
+    }
+
+    /// Says that nothing more will be sent, where there is no TLS.
+    pub fn end(&self) {
+        self.0
+            .socket
+            .shutdown(std::net::Shutdown::Write)
+            .expect("a connected socket");
+    }
+}
+
+/// How long a test waits for bytes that have to come.
+const BYTES_TIME: Duration = Duration::from_secs(20);
+
 trait Duplex: Read + Write + Send {}
 impl<T: Read + Write + Send> Duplex for T {}
 

@@ -19,7 +19,7 @@ mod turn;
 
 pub use credentials::{Credentials, long_term_key, sha256_key, unix_time, userhash};
 pub use draft::{Class, Draft, channel_data};
-pub use link::Link;
+pub use link::{Bytes, Link};
 pub use message::{Incoming, Message};
 pub use peer::{Peer, is_refused};
 pub use sniffer::Sniffer;

@@ -11,7 +11,7 @@ use super::attribute::{
 };
 use super::credentials::{Credentials, long_term_key};
 use super::draft::{Class, Draft, channel_data};
-use super::link::{Link, Received};
+use super::link::{Bytes, Link, Received};
 use super::message::{Incoming, Message};
 use super::method::*;
 
@@ -70,6 +70,13 @@ impl Client {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
         self.link.send(bytes);
+    }
+
+    /// The stream below, for what is no message; whatever has arrived must have been looked at.
+    #[track_caller]
+    pub fn into_bytes(mut self) -> Bytes {
+        assert!(self.queue.is_empty(), "messages that nobody has looked at");
+        self.link.take_bytes()
     }
 
     /// Whether the server closes the stream within `time`; fails the test if it sends anything before.

@@ -239,6 +239,8 @@ impl Kind {
             // A user of whom only a key is stored is always there.
             // And every channel number and draft is known.
             Flavour::Plain | Flavour::UsersOnly | Flavour::Ha1Only | Flavour::Compatible => &[],
+            // They are unless it is told otherwise, any number of them.
+            Flavour::TcpRelaying => &[],
             Flavour::ShortNonce => &["--stale-nonce=2"],
             Flavour::Quota => &["--user-quota=2"],
             Flavour::OnePort => &["--min-port=40000", "--max-port=40000"],

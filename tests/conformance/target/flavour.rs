@@ -61,6 +61,8 @@ pub enum Flavour {
     Routed,
     /// Of one user nothing is stored but an MD5.
     Ha1Only,
+    /// Connections with peers are relayed, four for each allocation.
+    TcpRelaying,
 }
 
 /// The ports that a server is started on.
@@ -76,7 +78,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -96,6 +98,7 @@ impl Flavour {
         Self::Compatible,
         Self::Routed,
         Self::Ha1Only,
+        Self::TcpRelaying,
     ];
 
     /// As it appears in a variable's name.
@@ -120,6 +123,7 @@ impl Flavour {
             Self::Compatible => "compatible",
             Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
+            Self::TcpRelaying => "tcp_relaying",
         }
     }
 
@@ -182,6 +186,10 @@ impl Flavour {
                 config.set("peers", "allow", "[\"10.76.0.0/14\", \"fd00::/8\"]");
             }
             Self::Ha1Only => {}
+            Self::TcpRelaying => {
+                config.set("relay", "tcp", true);
+                config.set("turn", "max_peer_connections", 4);
+            }
         }
         match self {
             Self::Ha1Only => config.text(),

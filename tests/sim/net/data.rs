@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use uturn::turn::{FromClient, Handover, ToClient};
+use uturn::turn::{FromClient, Handover, Protocol, ToClient};
 use uturn::wire::Icmp;
 use uturn::wire::data_header::MAX_HEADER;
 
@@ -108,7 +108,9 @@ impl Net {
             FromClient::ToClient(local) => {
                 Routed::ToClient(forwarded(&local.route, &packet[local.payload]))
             }
-            FromClient::Dropped | FromClient::Control => Routed::Dropped,
+            FromClient::Dropped | FromClient::Control | FromClient::Elsewhere { .. } => {
+                Routed::Dropped
+            }
             FromClient::ToWorker(_) | FromClient::Reply(_) => panic!("no data: {routed:?}"),
         }
     }
@@ -138,7 +140,7 @@ impl Net {
     /// A peer sends data to the client's relayed transport address.
     pub fn send_from_peer(&mut self, peer: SocketAddr, client: ClientId, data: &[u8]) -> Delivery {
         let to = self.relayed(client);
-        let to = self.relayed.open_behind(to).unwrap_or(to);
+        let to = self.relayed.open_behind(to, Protocol::Udp).unwrap_or(to);
         self.arrive(&Datagram {
             from: peer,
             to,
@@ -170,7 +172,7 @@ impl Net {
         icmp: Icmp,
     ) -> Option<Message> {
         let to = self.relayed(client);
-        let bound = self.relayed.open_behind(to).unwrap_or(to);
+        let bound = self.relayed.open_behind(to, Protocol::Udp).unwrap_or(to);
         let relay = self.shell.relay_at(bound)?;
         let route = self.server.handle_icmp(relay, peer, icmp, self.now)?;
         assert_eq!(route.flow, self.flow(client));

@@ -259,7 +259,7 @@ impl Net {
         self.do_outputs();
         let mut replies = self.take_replies();
         match routed {
-            FromClient::Control | FromClient::Dropped => {}
+            FromClient::Control | FromClient::Dropped | FromClient::Elsewhere { .. } => {}
             FromClient::Reply(reply) => replies.push((flow, reply.as_bytes().to_vec())),
             FromClient::ToPeer(_) | FromClient::ToClient(_) | FromClient::ToWorker(_) => {
                 panic!("a request is not relayed")
@@ -367,6 +367,11 @@ impl Net {
                     self.journal.push(Step::ReservationDropped);
                     self.shell.drop_reservation(token);
                 }
+                Output::Connect(wish) => self.shell.connecting.push(wish),
+                Output::BindConnection { connection, flow } => {
+                    self.shell.bound.push((connection, flow));
+                }
+                Output::CloseConnection(connection) => self.shell.closed.push(connection),
                 Output::Event(event) => self.events.push(event),
             }
         }

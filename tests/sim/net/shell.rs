@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use uturn::turn::{
-    OpenError, OpenRelay, OpenedRelay, Parity, RelayId, RelayedAddresses, ReservationToken, Want,
+    ConnectPeer, ConnectionId, Flow, OpenError, OpenRelay, OpenedRelay, Parity, RelayId,
+    RelayedAddresses, ReservationToken, Want,
 };
 
 /// Relay sockets without sockets. Every port is claimed and given back as the real shell does it.
@@ -14,6 +15,10 @@ pub struct Shell {
     open: HashMap<RelayId, SocketAddr>,
     reserved: HashMap<ReservationToken, SocketAddr>,
     opened: u16,
+    /// Connections with peers that the core wants made, bound and closed (RFC 6062), in order.
+    pub connecting: Vec<ConnectPeer>,
+    pub bound: Vec<(ConnectionId, Flow)>,
+    pub closed: Vec<ConnectionId>,
     /// Makes the next relay socket fail, once [`spared`](Self::spared) ones have been opened.
     pub fails_with: Option<OpenError>,
     pub spared: u32,
@@ -26,6 +31,9 @@ impl Shell {
             open: HashMap::new(),
             reserved: HashMap::new(),
             opened: 0,
+            connecting: Vec::new(),
+            bound: Vec::new(),
+            closed: Vec::new(),
             fails_with: None,
             spared: 0,
         }

@@ -18,7 +18,7 @@ use crate::turn::output::{
 };
 use crate::turn::permission::Permissions;
 use crate::turn::reject::Reject;
-use crate::turn::relayed_addresses::Family;
+use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::relays::{Relay, Relays};
 use crate::turn::request::Authenticated;
 use crate::turn::server::Server;
@@ -38,6 +38,8 @@ pub(super) use wish::{requested_family, required};
 pub(in crate::turn) struct PendingAllocate {
     /// The relay that is being opened.
     relay: RelayId,
+    /// For this.
+    protocol: Protocol,
     /// At this address.
     ip: IpAddr,
     flow: Flow,
@@ -73,7 +75,7 @@ impl Server {
         if let Some(relay) = self.relay_of(&flow.five_tuple) {
             return self.allocate_again(relay, request, &authenticated.username);
         }
-        let wish = self.read_wish(request)?;
+        let wish = self.read_wish(request, &flow)?;
         // RFC 8489 §10: only who is authenticated, and with a server that it can reach.
         let client_family = Family::of(flow.five_tuple.server.ip());
         if self.settings.alternates.has(client_family) {
@@ -101,6 +103,7 @@ impl Server {
         };
         self.ask_for_relay(PendingAllocate {
             relay: self.next_relay(),
+            protocol: wish.protocol,
             ip,
             flow,
             request: request.bytes().to_vec(),
@@ -150,6 +153,7 @@ impl Server {
         };
         self.outputs.push_back(Output::OpenRelay(OpenRelay {
             relay: pending.relay,
+            protocol: pending.protocol,
             ip: pending.ip,
             want,
         }));
@@ -183,6 +187,7 @@ impl Server {
     ) {
         let PendingAllocate {
             relay,
+            protocol,
             ip,
             flow,
             request,
@@ -199,13 +204,14 @@ impl Server {
         };
         match (opened, then) {
             (Ok(opened), None) => {
-                self.open(relay, flow, owner, opening, opened, now);
+                self.open((relay, protocol), flow, owner, opening, opened, now);
                 self.allocated(relay, flow, &request);
             }
             (Ok(opened), Some(other)) => {
-                self.open(relay, flow, owner, opening, opened, now);
+                self.open((relay, protocol), flow, owner, opening, opened, now);
                 self.ask_for_relay(PendingAllocate {
                     relay: self.next_relay(),
+                    protocol,
                     ip: other,
                     flow,
                     request,
@@ -217,6 +223,7 @@ impl Server {
                 opening.missing = Some(no_room(ip));
                 self.ask_for_relay(PendingAllocate {
                     relay,
+                    protocol,
                     ip: other,
                     flow,
                     request,
@@ -267,7 +274,7 @@ impl Server {
     /// Makes the allocation and its deadlines.
     fn open(
         &mut self,
-        relay: RelayId,
+        (relay, protocol): (RelayId, Protocol),
         flow: Flow,
         owner: Owner,
         opening: Opening,
@@ -297,6 +304,10 @@ impl Server {
             channels: Channels::default(),
             meter,
             traffic: Traffic::default(),
+            connections: match protocol {
+                Protocol::Udp => None,
+                Protocol::Tcp => Some(Box::default()),
+            },
         });
         self.sweep_deadlines();
     }

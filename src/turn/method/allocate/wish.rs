@@ -3,23 +3,26 @@
 use std::time::Duration;
 
 use stun::attributes::{
-    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN, AttrType,
+    ATTR_DONT_FRAGMENT, ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_RESERVATION_TOKEN, AttrType,
 };
 use stun::message::{Getter, Message as StunMessage};
-use turn::proto::PROTO_UDP;
 use turn::proto::lifetime::Lifetime;
 use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::rsrvtoken::ReservationToken as TokenAttribute;
+use turn::proto::{PROTO_TCP, PROTO_UDP};
 
+use crate::turn::five_tuple::Flow;
 use crate::turn::output::{ReservationToken, Want};
 use crate::turn::reject::Reject;
-use crate::turn::relayed_addresses::Family;
+use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::server::Server;
 use crate::wire::Message;
 use crate::wire::message::{ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_DRAFT_ADDITIONAL_ADDRESS_FAMILY};
 
 /// What an Allocate asks for, once its attributes have been understood.
 pub(super) struct Wish {
+    pub(super) protocol: Protocol,
     pub(super) families: Families,
     pub(super) want: Want,
     pub(super) lifetime: Duration,
@@ -35,13 +38,10 @@ pub(super) enum Families {
 }
 
 impl Server {
-    pub(super) fn read_wish(&mut self, request: &Message<'_>) -> Result<Wish, Reject> {
+    pub(super) fn read_wish(&mut self, request: &Message<'_>, flow: &Flow) -> Result<Wish, Reject> {
         let decoded = request.to_stun();
         // (3) REQUESTED-TRANSPORT.
-        let transport: RequestedTransport = required(&decoded).map_err(|_| Reject::BadTransport)?;
-        if transport.protocol != PROTO_UDP {
-            return Err(Reject::UnsupportedTransport);
-        }
+        let protocol = self.requested_protocol(request, &decoded, flow)?;
         // (4) DONT-FRAGMENT is understood, so there is nothing to check.
         // (5) RESERVATION-TOKEN excludes whatever else would choose an address or port.
         let even_port = match request.get(ATTR_EVEN_PORT) {
@@ -96,11 +96,44 @@ impl Server {
             (None, None) => (Want::Any, None),
         };
         Ok(Wish {
+            protocol,
             families,
             want,
             lifetime,
             reserved,
         })
+    }
+
+    /// REQUESTED-TRANSPORT, with what RFC 6062 §5.1 asks of one for TCP.
+    fn requested_protocol(
+        &self,
+        request: &Message<'_>,
+        decoded: &StunMessage,
+        flow: &Flow,
+    ) -> Result<Protocol, Reject> {
+        let transport: RequestedTransport = required(decoded).map_err(|_| Reject::BadTransport)?;
+        match transport.protocol {
+            PROTO_UDP => return Ok(Protocol::Udp),
+            PROTO_TCP if self.settings.max_peer_connections.is_some() => {}
+            _ => return Err(Reject::UnsupportedTransport),
+        }
+        if !flow.five_tuple.transport.is_stream() {
+            return Err(Reject::Conflict(
+                "Connections are relayed for clients over TCP and TLS",
+            ));
+        }
+        let excluded = [
+            ATTR_DONT_FRAGMENT,
+            ATTR_EVEN_PORT,
+            ATTR_RESERVATION_TOKEN,
+            ATTR_ADDITIONAL_ADDRESS_FAMILY,
+        ];
+        if excluded.iter().any(|typ| request.contains(*typ)) {
+            return Err(Reject::Conflict(
+                "TCP excludes DONT-FRAGMENT, EVEN-PORT, RESERVATION-TOKEN and a second family",
+            ));
+        }
+        Ok(Protocol::Tcp)
     }
 
     /// LIFETIME as asked, but no less than the default and no more than the maximum (RFC 8656 §7.2).
