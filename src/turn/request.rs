@@ -160,13 +160,21 @@ impl Server {
                 }
             }
         };
-        if !self
-            .nonces
-            .is_fresh(nonce, flow.five_tuple.client, now.unix)
-        {
+        if !self.is_fresh(nonce, flow, request, now) {
             return Err(Reject::StaleNonce);
         }
         Ok(authenticated)
+    }
+
+    /// Whether a nonce is the client's. Who asks for something of an allocation from elsewhere may use the one that it has there:
+    /// coturn's clients do, and it saves a round trip.
+    fn is_fresh(&self, nonce: &[u8], flow: &Flow, request: &Message<'_>, now: Now) -> bool {
+        let there = (self.relay_to_bind(request)).and_then(|relay| self.allocation(relay));
+        let there = there.map(|allocation| allocation.flow.five_tuple.client);
+        [Some(flow.five_tuple.client), there]
+            .into_iter()
+            .flatten()
+            .any(|client| self.nonces.is_fresh(nonce, client, now.unix))
     }
 
     /// The owner of the allocation that a request is for, if it is signed with its key.

@@ -64,7 +64,10 @@ fn connected(client: &mut Client, peer: SocketAddr) -> Vec<u8> {
 }
 
 /// A client's connection that is bound.
-fn bound(mut data: Client, id: &[u8]) -> Bytes {
+///
+/// It uses the control connection's NONCE, which saves a round trip; coturn takes no other.
+fn bound(mut data: Client, control: &Client, id: &[u8]) -> Bytes {
+    data.share_challenge_of(control);
     data.call(connection_bind(id)).success();
     data.into_bytes()
 }
@@ -132,7 +135,7 @@ fn tcp_03_what_is_for_datagrams_gets_400() {
 }
 
 /// RFC 6062 §5.2 to §5.4: a connection leaves from the relayed transport address, and what a peer says before it is bound
-/// arrives, unread by the server, and so does what the client says right behind its ConnectionBind.
+/// arrives, unread by the server.
 #[test]
 fn tcp_04_connect_and_bind_pass_bytes_as_they_are() {
     let Some(server) = server() else { return };
@@ -147,12 +150,7 @@ fn tcp_04_connect_and_bind_pass_bytes_as_they_are() {
             // Looks like the beginning of a STUN message, and of ChannelData.
             let early = [0, 1, 0, 8, 0x40, 0, 0, 4, round];
             peer.write_all(&early).expect("writing to the relay");
-            let mut data = client(&server);
-            let request = data.seal(connection_bind(&id));
-            data.send(&[&request.bytes()[..], b"GET / HTTP/1.1\r\n\r\n"].concat());
-            data.answer_to(&request).success();
-            let mut data = data.into_bytes();
-            expect(&mut peer, b"GET / HTTP/1.1\r\n\r\n");
+            let mut data = bound(client(&server), &control, &id);
             assert_eq!(data.read(early.len()), early);
             for word in [&b"one"[..], b"two", &[0; 100_000]] {
                 data.send(word);
@@ -174,7 +172,7 @@ fn tcp_05_second_connection_with_a_peer_gets_446() {
     let id = connected(&mut control, address);
     let (_peer, _) = accept(&listener);
     control.call(connect(address)).error(446);
-    let _data = bound(server.tcp(), &id);
+    let _data = bound(server.tcp(), &control, &id);
     control.call(connect(address)).error(446);
 }
 
@@ -239,7 +237,7 @@ fn tcp_08_connection_of_a_peer_is_announced() {
         peer.write_all(b"early").expect("writing to the relay");
         let (id, source) = attempt(&mut control);
         assert_eq!(Ok(source), peer.local_addr().map_err(|_| ()));
-        let mut data = bound(client(&server), &id);
+        let mut data = bound(client(&server), &control, &id);
         assert_eq!(data.read(5), b"early");
         data.send(b"answer");
         expect(&mut peer, b"answer");
@@ -281,7 +279,7 @@ fn tcp_10_connection_bind_without_a_connection_gets_400() {
     let _peer = accept(&listener);
     server.udp().call(connection_bind(&id)).error(400);
     // A connection is bound once.
-    let _data = bound(server.tcp(), &id);
+    let _data = bound(server.tcp(), &control, &id);
     server.tcp().call(connection_bind(&id)).error(400);
 }
 
@@ -297,7 +295,7 @@ fn tcp_11_end_of_one_side_ends_the_other() {
             let (listener, address) = listener([127, 0, 0, 2]);
             let id = connected(&mut control, address);
             let (mut peer, _) = accept(&listener);
-            let mut data = bound(client(&server), &id);
+            let mut data = bound(client(&server), &control, &id);
             let last = vec![7; 200_000];
             if client_first {
                 let writer = thread::spawn(move || data.send(&last));
@@ -323,7 +321,7 @@ fn tcp_11_half_close_keeps_the_other_way_open() {
     let (listener, address) = listener([127, 0, 0, 2]);
     let id = connected(&mut control, address);
     let (mut peer, _) = accept(&listener);
-    let mut data = bound(server.tcp(), &id);
+    let mut data = bound(server.tcp(), &control, &id);
     data.send(b"question");
     data.end();
     expect(&mut peer, b"question");
@@ -351,7 +349,7 @@ fn tcp_12_connections_end_with_the_allocation() {
     let id = connected(&mut control, first_address);
     connected(&mut control, second_address);
     let (mut bound_peer, mut unbound_peer) = (accept(&first).0, accept(&second).0);
-    let mut data = bound(server.tcp(), &id);
+    let mut data = bound(server.tcp(), &control, &id);
     data.send(b"x");
     expect(&mut bound_peer, b"x");
     control.refresh(Some(0)).success();
@@ -371,9 +369,27 @@ fn tcp_13_connection_bind_by_another_user_gets_441() {
     let id = connected(&mut control, address);
     let _peer = accept(&listener);
     let mut other = server.tcp();
+    other.share_challenge_of(&control);
     let request = other.seal_as(&server.bob, connection_bind(&id));
     other.exchange(&request).error_among(&[401, 403, 441]);
-    bound(server.tcp(), &id);
+    bound(server.tcp(), &control, &id);
+}
+
+/// RFC 8489 §9.2.4: a ConnectionBind that is not signed is challenged, and goes on from there.
+#[test]
+fn tcp_13_connection_bind_is_challenged() {
+    let Some(server) = server() else { return };
+    let mut control = server.tcp();
+    allocated(&mut control);
+    let (listener, address) = listener([127, 0, 0, 2]);
+    let id = connected(&mut control, address);
+    let (mut peer, _) = accept(&listener);
+    let mut data = server.tcp();
+    let challenge = data.exchange(&connection_bind(&id)).error(401);
+    data.set_challenge(&challenge);
+    data.call(connection_bind(&id)).success();
+    data.into_bytes().send(b"bound");
+    expect(&mut peer, b"bound");
 }
 
 /// RFC 6062 §5.4: nothing is lost where one side is slow, in either direction.
@@ -390,7 +406,7 @@ fn tcp_14_slow_side_loses_nothing() {
         let (listener, address) = listener([127, 0, 0, 2]);
         let id = connected(&mut control, address);
         let (mut peer, _) = accept(&listener);
-        let mut data = bound(client(&server), &id);
+        let mut data = bound(client(&server), &control, &id);
         let sent = pattern.clone();
         let writer = thread::spawn(move || {
             peer.write_all(&sent).expect("writing to the relay");
@@ -481,6 +497,26 @@ fn tcp_18_connections_of_an_allocation_are_bounded() {
         .error_among(&[486, 508]);
 }
 
+/// What a client says right behind its ConnectionBind, before it has the answer, is the peer's.
+#[test]
+fn tcp_20_bytes_right_behind_connection_bind_arrive() {
+    let Some(server) = server() else { return };
+    for client in kinds(&server) {
+        let mut control = client(&server);
+        allocated(&mut control);
+        let (listener, address) = listener([127, 0, 0, 2]);
+        let id = connected(&mut control, address);
+        let (mut peer, _) = accept(&listener);
+        let mut data = client(&server);
+        data.share_challenge_of(&control);
+        let request = data.seal(connection_bind(&id));
+        let said = b"GET / HTTP/1.1\r\n\r\n";
+        data.send(&[&request.bytes()[..], said].concat());
+        data.answer_to(&request).success();
+        expect(&mut peer, said);
+    }
+}
+
 /// Two clients of one server whose peers are each other's relayed transport addresses.
 #[test]
 fn tcp_19_relay_to_relay_works() {
@@ -491,8 +527,8 @@ fn tcp_19_relay_to_relay_works() {
     let id = connected(&mut alice, to_bob);
     let (bobs_id, source) = attempt(&mut bob);
     assert_eq!(source, to_alice);
-    let mut from_alice = bound(server.tcp(), &id);
-    let mut from_bob = bound(server.tcp(), &bobs_id);
+    let mut from_alice = bound(server.tcp(), &alice, &id);
+    let mut from_bob = bound(server.tcp(), &bob, &bobs_id);
     from_alice.send(b"to bob");
     assert_eq!(from_bob.read(6), b"to bob");
     from_bob.send(b"to alice");

@@ -171,14 +171,25 @@ impl Client {
         self.challenge = Some(Challenge { realm, nonce });
     }
 
+    /// Uses the REALM and NONCE of a 401.
+    #[track_caller]
+    pub fn set_challenge(&mut self, answer: &Message) {
+        self.challenge = Some(Challenge {
+            realm: answer.text(REALM).expect("REALM in a 401").to_owned(),
+            nonce: answer.get(NONCE).expect("NONCE in a 401").to_vec(),
+        });
+    }
+
+    /// Uses another client's REALM and NONCE from here on.
+    pub fn share_challenge_of(&mut self, other: &Self) {
+        self.challenge.clone_from(&other.challenge);
+    }
+
     #[track_caller]
     fn challenge(&mut self) -> Challenge {
         if self.challenge.is_none() {
             let answer = self.exchange(&allocate()).error(401);
-            self.challenge = Some(Challenge {
-                realm: answer.text(REALM).expect("REALM in a 401").to_owned(),
-                nonce: answer.get(NONCE).expect("NONCE in a 401").to_vec(),
-            });
+            self.set_challenge(&answer);
         }
         self.challenge.clone().expect("just learnt")
     }
