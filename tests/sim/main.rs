@@ -20,3 +20,4 @@ mod ports;
 mod quotas;
 mod refusals;
 mod reservations;
+mod tokens;
