@@ -162,6 +162,11 @@ pub(super) fn weakness(secret: &[u8], purpose: Use, span: Option<Span>) -> Optio
     }
     if purpose == Use::TokenKey {
         let wrong = match token_key(secret) {
+            Ok(key) if COTURN_TEST_KEYS.contains(&key.expose()) => {
+                let wrong =
+                    "this key is one of coturn's test client: anyone can seal tokens with it";
+                return Some(Problem::warning(span, wrong).help(REMEDY));
+            }
             Ok(key) if is_placeholder(key.expose()) => "this key is one that anyone can guess",
             Ok(_) => return None,
             Err(wrong) => wrong,
@@ -218,6 +223,13 @@ const PLACEHOLDER_STARTS: [&str; 6] = [
     "replacethis",
     "insertsecret",
     "yoursecret",
+];
+
+/// What `turnutils_uclient -J` seals with. It can be tried with them, so they are not refused.
+const COTURN_TEST_KEYS: [&[u8]; 3] = [
+    b"01234567890123456789012345678901",
+    b"12345678901234567890123456789012",
+    b"1234567890123456",
 ];
 
 /// Without case and punctuation. `north` and `logen` stand in coturn's example files.
@@ -298,6 +310,8 @@ mod tests {
         ] {
             assert_eq!(verdict(good, Use::TokenKey), None, "{good}");
         }
+        let known = "MTIzNDU2Nzg5MDEyMzQ1Ng==";
+        assert_eq!(verdict(known, Use::TokenKey), Some(false));
         for wrong in [
             "",
             "q7Jv0aXzq7Jv0aXz",
