@@ -235,7 +235,7 @@ const UNFAIR: [(&str, &str); 2] = [
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(10);
 /// Puts a key of access tokens into coturn's database.
-const INSERT: &str = "INSERT INTO oauth_key (kid, ikm_key, timestamp, lifetime, as_rs_alg, realm) VALUES (?, ?, ?, ?, ?, ?)";
+const INSERT: &str = "INSERT OR REPLACE INTO oauth_key (kid, ikm_key, timestamp, lifetime, as_rs_alg, realm) VALUES (?, ?, ?, ?, ?, ?)";
 /// Where coturn has no option.
 const NOTHING_LIKE_IT: &str = "coturn has no option for it";
 
