@@ -1,12 +1,12 @@
 //! Third-party authorization (RFC 7635).
 
 use crate::client::attribute::{
-    ACCESS_TOKEN, CHANNEL_NUMBER, LIFETIME, NONCE, REALM, THIRD_PARTY_AUTHORIZATION,
-    XOR_PEER_ADDRESS,
+    ACCESS_TOKEN, CHANNEL_NUMBER, LIFETIME, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS, REALM,
+    THIRD_PARTY_AUTHORIZATION, XOR_PEER_ADDRESS,
 };
 use crate::client::method::{CHANNEL_BIND, CREATE_PERMISSION, REFRESH};
 use crate::client::{Client, Credentials, Draft, Message, Peer, Token, allocate, unix_time};
-use crate::target::{Flavour, TOKEN_KEYS, TOKEN_SERVER_NAME, Target, is_foreign};
+use crate::target::{Flavour, TOKEN_KEYS, TOKEN_SERVER_NAME, Target, is_foreign, not_run};
 
 /// A client with a token of an authorization server.
 struct Bearer {
@@ -114,6 +114,32 @@ fn oau_03_whole_mac_key_of_a_token_signs() {
         bearer.sign_with_less();
         bearer.call_with_token(allocate()).error(401);
     }
+}
+
+/// RFC 7635 §6.2, RFC 8489 §9.2.4: a longer mac_key is for HMAC-SHA-256, which a client asks for as it does without a token.
+#[test]
+fn oau_03_mac_key_of_256_bits_signs_by_sha256() {
+    let Some(server) = Target::with(Flavour::Tokens) else {
+        return;
+    };
+    let mut bearer = Bearer::of(&server);
+    let challenge = bearer.client.exchange(&allocate()).error(401);
+    let Some(list) = challenge.get(PASSWORD_ALGORITHMS) else {
+        not_run::<()>("a server that offers PASSWORD-ALGORITHMS");
+        return;
+    };
+    bearer.token.mac_key = rand::random::<[u8; 32]>().to_vec();
+    let key = bearer.token.mac_key.clone();
+    let mut ask = |request: Draft| {
+        let request = request
+            .put(PASSWORD_ALGORITHMS, list)
+            .put(PASSWORD_ALGORITHM, [0, 2, 0, 0]);
+        let request = bearer.client.name_as(&bearer.user, request);
+        let answer = bearer.client.exchange(&request.sign_sha256(&key)).success();
+        assert!(answer.is_signed_by_sha256_with(&key), "{answer:?}");
+    };
+    ask(allocate().put(ACCESS_TOKEN, bearer.token.seal()));
+    ask(Draft::request(REFRESH));
 }
 
 /// RFC 7635 §7: the tag, the name of the server and the age of a token are checked, and a refusal looks like any other.
