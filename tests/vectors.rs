@@ -11,7 +11,7 @@ use uturn::auth::{
 };
 use uturn::wire::address::decode_xor;
 use uturn::wire::message::{ATTR_PASSWORD_ALGORITHM, ATTR_USERHASH};
-use uturn::wire::{Class, Malformed, Message, Method, integrity};
+use uturn::wire::{Class, Extensions, Malformed, Message, Method, integrity};
 
 #[test]
 fn the_request_of_rfc5769_is_read_and_verified() {
@@ -73,7 +73,7 @@ fn the_sha256_request_of_rfc8489_is_read_and_verified() {
         (message.method(), message.class()),
         (Method::Binding, Class::Request)
     );
-    assert!(!message.has_unknown());
+    assert!(!message.has_unknown(Extensions::default()));
     let algorithm = message.get(ATTR_PASSWORD_ALGORITHM);
     assert_eq!(algorithm, Some(&[0, 2, 0, 0][..]));
     let hash = message.get(ATTR_USERHASH).expect("USERHASH");
@@ -133,6 +133,7 @@ fn authenticator() -> Authenticator {
         }],
         separator: ':',
         after_expiry: AfterExpiry::End,
+        tokens: uturn::auth::TokenKeys::default(),
     })
 }
 

@@ -9,7 +9,7 @@ use stun::integrity::MessageIntegrity;
 use stun::message::{Getter, Message as StunMessage, Setter};
 use turn::proto::peeraddr::PeerAddress;
 use uturn::wire::message::{ATTR_MESSAGE_INTEGRITY_SHA256, HEADER_LEN};
-use uturn::wire::{Class, Message, classify, integrity};
+use uturn::wire::{Class, Extensions, Message, classify, integrity};
 
 /// Bytes, with as much put right about them as no mutation would find.
 #[derive(Arbitrary, Debug)]
@@ -37,7 +37,7 @@ fuzz_target!(|input: Input<'_>| {
     same_attributes(&view, &theirs);
     same_peer(&view, &theirs);
     same_protection(&view, &theirs);
-    view.unknown();
+    view.unknown(Extensions::default());
 });
 
 impl Input<'_> {

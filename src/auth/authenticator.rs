@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::opaque_string::prepared;
 use super::time_limited::TimeLimited;
+use super::token_keys::{Authorized, Tokens};
 use super::{
     AfterExpiry, Key, PasswordAlgorithm, Secret, Settings, StaticPassword, StaticUser, UnixTime,
     password_for,
@@ -22,11 +23,12 @@ pub struct Authenticator {
     after_expiry: AfterExpiry,
     shared_secrets: Vec<Secret>,
     static_users: HashMap<String, StaticKeys>,
-    /// Their names by USERHASH.
+    /// Their names, and the key ids of access tokens, by USERHASH.
     names: HashMap<[u8; 32], String>,
     /// The most keys that any static user has for one algorithm.
     static_checks: usize,
     has_every_algorithm: bool,
+    tokens: Tokens,
 }
 
 /// The keys of a static user: one for each spelling of the password that clients may sign with.
@@ -62,6 +64,20 @@ pub enum AuthError {
         /// The expiry in its username.
         at: UnixTime,
     },
+    /// An access token's key id is nobody's, or of a key that is not used at this time.
+    #[error("the username is no key id that access tokens are taken from at this time")]
+    UnknownTokenKey,
+    /// An access token does not open: it was sealed with another key, for another server, or not at all.
+    #[error("the access token was not sealed for this server with the key of that id")]
+    WrongToken,
+    /// An access token is genuine, and its time is over or has not come.
+    #[error("the access token of {} (seconds since 1970) was good for {lifetime} s", issued.0)]
+    StaleToken {
+        /// Its timestamp.
+        issued: UnixTime,
+        /// Its lifetime in seconds.
+        lifetime: u32,
+    },
 }
 
 impl Authenticator {
@@ -73,10 +89,11 @@ impl Authenticator {
             let keys = StaticKeys::of(&user, &realm);
             static_users.entry(user.name).or_insert(keys);
         }
+        let tokens = Tokens::new(settings.tokens);
+        let named = static_users.keys().chain(tokens.key_ids());
         let most = static_users.values().map(|keys| keys.md5.len()).max();
         Self {
-            names: static_users
-                .keys()
+            names: named
                 .map(|name| (userhash(name, &realm), name.clone()))
                 .collect(),
             static_checks: most.unwrap_or(0).max(1),
@@ -86,6 +103,7 @@ impl Authenticator {
             after_expiry: settings.after_expiry,
             shared_secrets: settings.shared_secrets,
             static_users,
+            tokens,
         }
     }
 
@@ -127,7 +145,26 @@ impl Authenticator {
         }
     }
 
-    /// The static user with this USERHASH: SHA-256(username ":" realm) (RFC 8489 §14.4).
+    /// What clients are told that access tokens have to be sealed for (RFC 7635 §6.1); `None` where none are taken.
+    pub fn token_server_name(&self) -> Option<&str> {
+        self.tokens.server_name()
+    }
+
+    /// Finds out whether a request was signed with the mac_key of its access token, and that token is to be believed (RFC 7635
+    /// §7). `verify` is as for [`authenticate`](Self::authenticate).
+    ///
+    /// How long it takes tells whether a key id is known, which is no secret.
+    pub fn authorize(
+        &self,
+        key_id: &str,
+        token: &[u8],
+        now: UnixTime,
+        verify: &mut dyn FnMut(&Key) -> bool,
+    ) -> Result<Authorized, AuthError> {
+        self.tokens.authorize(key_id, token, now, verify)
+    }
+
+    /// The static user or key id with this USERHASH: SHA-256(username ":" realm) (RFC 8489 §14.4).
     pub fn name_of(&self, hash: &[u8]) -> Option<&str> {
         let hash: &[u8; 32] = hash.try_into().ok()?;
         self.names.get(hash).map(String::as_str)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::mint;
+use super::super::{
+    AccessToken, AccessTokenCipher, TokenIntegrity, TokenKey, TokenKeys, TokenTimestamp, mint,
+};
 use super::*;
 
 const REALM: &str = "example.org";
@@ -22,6 +24,7 @@ fn settings() -> Settings {
         ],
         separator: ':',
         after_expiry: AfterExpiry::RefreshFor(HOUR),
+        tokens: TokenKeys::default(),
     }
 }
 
@@ -310,4 +313,129 @@ fn the_realm_is_prepared() {
 fn threads_share_one_authenticator() {
     fn shared<T: Send + Sync>() {}
     shared::<Authenticator>();
+}
+
+const SERVER: &str = "turn.example.org";
+const TOKEN_KEY: [u8; 32] = [7; 32];
+const MAC_KEY: [u8; 20] = *b"a key of 160 bits...";
+
+fn with_tokens(integrity: TokenIntegrity) -> Authenticator {
+    let key = |id: &str, key: &[u8], not_before, not_after| TokenKey {
+        id: id.to_owned(),
+        key: Secret::new(key),
+        not_before: Some(UnixTime(not_before)),
+        not_after: Some(UnixTime(not_after)),
+    };
+    let mut settings = settings();
+    settings.tokens = TokenKeys {
+        server_name: SERVER.to_owned(),
+        keys: vec![
+            key("kid", &TOKEN_KEY, NOW.0 - 10, NOW.0 + 10),
+            key("other", &[8; 16], 0, u64::MAX),
+            key("short", &[8; 15], 0, u64::MAX),
+        ],
+        integrity,
+    };
+    Authenticator::new(settings)
+}
+
+fn sealed(server: &str, lifetime: u32) -> Vec<u8> {
+    let cipher = AccessTokenCipher::new(&Secret::new(TOKEN_KEY)).expect("32 bytes");
+    let token = AccessToken {
+        mac_key: Key::of_token(&MAC_KEY).expect("20 bytes"),
+        timestamp: TokenTimestamp::of(NOW),
+        lifetime,
+    };
+    cipher.seal(&token, server, [3; 12])
+}
+
+/// What becomes of a request that carries `token` and is signed with `key`.
+fn authorize(
+    authenticator: &Authenticator,
+    id: &str,
+    token: &[u8],
+    key: &[u8],
+    now: UnixTime,
+) -> Result<Authorized, AuthError> {
+    authenticator.authorize(id, token, now, &mut |tried| tried.as_bytes() == key)
+}
+
+#[test]
+fn who_signs_with_the_mac_key_of_a_token_is_authorized() {
+    let authenticator = with_tokens(TokenIntegrity::Rfc7635);
+    assert_eq!(authenticator.token_server_name(), Some(SERVER));
+    let token = sealed(SERVER, 900);
+    let authorized = authorize(&authenticator, "kid", &token, &MAC_KEY, NOW).expect("authorized");
+    assert_eq!(authorized.key.as_bytes(), MAC_KEY);
+    assert_eq!(authorized.left, Duration::from_secs(905));
+    assert!(authorized.user_id.starts_with("kid#"));
+    assert_eq!(authorized.user_id.len(), "kid#".len() + 16);
+    let hash = userhash("kid", REALM);
+    assert_eq!(authenticator.name_of(&hash), Some("kid"));
+}
+
+#[test]
+fn every_way_in_which_a_token_fails_has_its_word() {
+    let authenticator = with_tokens(TokenIntegrity::Rfc7635);
+    let refusal = |id, token: &[u8], key: &[u8], now| {
+        authorize(&authenticator, id, token, key, UnixTime(now))
+            .err()
+            .expect("a refusal")
+    };
+    let (token, now) = (sealed(SERVER, 2), NOW.0);
+    for id in ["nobody", "alice", "short", ""] {
+        assert_eq!(
+            refusal(id, &token, &MAC_KEY, now),
+            AuthError::UnknownTokenKey
+        );
+    }
+    for outside in [now - 11, now + 11] {
+        assert_eq!(
+            refusal("kid", &token, &MAC_KEY, outside),
+            AuthError::UnknownTokenKey
+        );
+    }
+    assert_eq!(
+        refusal("other", &token, &MAC_KEY, now),
+        AuthError::WrongToken
+    );
+    let elsewhere = sealed("turn.example.com", 2);
+    assert_eq!(
+        refusal("kid", &elsewhere, &MAC_KEY, now),
+        AuthError::WrongToken
+    );
+    assert_eq!(refusal("kid", b"", &MAC_KEY, now), AuthError::WrongToken);
+    let stale = AuthError::StaleToken {
+        issued: NOW,
+        lifetime: 2,
+    };
+    assert_eq!(refusal("kid", &token, &MAC_KEY, now + 7), stale);
+    assert_eq!(refusal("kid", &token, &MAC_KEY, now - 7), stale);
+    assert_eq!(
+        refusal("kid", &token, &MAC_KEY[..16], now),
+        AuthError::WrongPassword
+    );
+    assert_eq!(
+        refusal("kid", &token, &[0; 20], now),
+        AuthError::WrongPassword
+    );
+}
+
+#[test]
+fn the_first_16_bytes_of_a_mac_key_sign_where_coturn_is_imitated() {
+    let authenticator = with_tokens(TokenIntegrity::Coturn);
+    let token = sealed(SERVER, 900);
+    for key in [&MAC_KEY[..], &MAC_KEY[..16]] {
+        let authorized = authorize(&authenticator, "kid", &token, key, NOW).expect("authorized");
+        assert_eq!(authorized.key.as_bytes(), key);
+    }
+    assert!(authorize(&authenticator, "kid", &token, &MAC_KEY[..15], NOW).is_err());
+}
+
+#[test]
+fn without_keys_no_token_is_taken() {
+    let authenticator = Authenticator::new(settings());
+    assert_eq!(authenticator.token_server_name(), None);
+    let refused = authorize(&authenticator, "kid", &sealed(SERVER, 900), &MAC_KEY, NOW);
+    assert_eq!(refused.err(), Some(AuthError::UnknownTokenKey));
 }

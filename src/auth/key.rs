@@ -1,4 +1,4 @@
-//! The long-term key (RFC 8489 §9.2.2).
+//! What messages are signed with: the long-term key (RFC 8489 §9.2.2), or the mac_key of an access token (RFC 7635 §6.2).
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -13,13 +13,13 @@ pub enum PasswordAlgorithm {
     Sha256,
 }
 
-/// What messages are signed with: a hash of username ":" realm ":" password (RFC 8489 §9.2.2).
+/// What messages are signed with: a hash of username ":" realm ":" password (RFC 8489 §9.2.2), or a token's mac_key.
 ///
 /// Whoever has it can act as the user: no `Debug`, wiped when dropped.
 #[derive(Clone)]
 pub struct Key {
     bytes: Zeroizing<[u8; 32]>,
-    algorithm: PasswordAlgorithm,
+    length: usize,
 }
 
 impl Key {
@@ -31,20 +31,35 @@ impl Key {
         password: impl AsRef<[u8]>,
     ) -> Self {
         let parts = [username.as_bytes(), realm.as_bytes(), password.as_ref()];
-        let mut bytes = Zeroizing::new([0; 32]);
         match algorithm {
-            PasswordAlgorithm::Md5 => bytes[..16].copy_from_slice(&joined::<Md5>(parts)),
-            PasswordAlgorithm::Sha256 => bytes.copy_from_slice(&joined::<Sha256>(parts)),
+            PasswordAlgorithm::Md5 => Self::of(&joined::<Md5>(parts)),
+            PasswordAlgorithm::Sha256 => Self::of(&joined::<Sha256>(parts)),
         }
-        Self { bytes, algorithm }
     }
 
-    /// Lends the bytes to a computation: 16 or 32. Never log them.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self.algorithm {
-            PasswordAlgorithm::Md5 => &self.bytes[..16],
-            PasswordAlgorithm::Sha256 => &self.bytes[..],
+    /// Takes a mac_key, which has 20 or 32 bytes.
+    pub fn of_token(mac_key: &[u8]) -> Option<Self> {
+        matches!(mac_key.len(), 20 | 32).then(|| Self::of(mac_key))
+    }
+
+    /// Its first 16 bytes: what coturn takes for a whole mac_key.
+    pub(super) fn as_coturn_cuts_it(&self) -> Self {
+        Self::of(&self.bytes[..16])
+    }
+
+    /// Takes 32 bytes at most.
+    fn of(key: &[u8]) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        bytes[..key.len()].copy_from_slice(key);
+        Self {
+            bytes,
+            length: key.len(),
         }
+    }
+
+    /// Lends the bytes to a computation: 16 or 32, or a mac_key's 20. Never log them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -62,22 +77,14 @@ fn joined<D: Digest>([username, realm, password]: [&[u8]; 3]) -> md5::digest::Ou
 /// A key by SHA-256 that was computed elsewhere.
 impl From<[u8; 32]> for Key {
     fn from(sha256: [u8; 32]) -> Self {
-        Self {
-            bytes: Zeroizing::new(sha256),
-            algorithm: PasswordAlgorithm::Sha256,
-        }
+        Self::of(&sha256)
     }
 }
 
 /// A key by MD5 that was computed elsewhere, such as by `turnadmin -k`.
 impl From<[u8; 16]> for Key {
     fn from(md5: [u8; 16]) -> Self {
-        let mut bytes = Zeroizing::new([0; 32]);
-        bytes[..16].copy_from_slice(&md5);
-        Self {
-            bytes,
-            algorithm: PasswordAlgorithm::Md5,
-        }
+        Self::of(&md5)
     }
 }
 

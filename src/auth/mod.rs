@@ -1,20 +1,26 @@
-//! Long-term credentials (RFC 8489 §9.2): shared secrets with expiring usernames, and static users.
+//! Long-term credentials (RFC 8489 §9.2): shared secrets with expiring usernames, static users, and the access tokens of
+//! third-party authorization (RFC 7635).
 //!
 //! Knows no socket and no clock: the time is an argument. Start at [`Authenticator`]; how a name that
-//! carries its own expiry is read is in `time_limited.rs`, how one is made in `mint.rs`.
+//! carries its own expiry is read is in `time_limited.rs`, how one is made in `mint.rs`; what an access token is in
+//! `access_token.rs`, and whom the server believes one in `token_keys.rs`.
 
 use std::time::Duration;
 
+mod access_token;
 mod authenticator;
 mod key;
 mod mint;
 mod opaque_string;
 mod time_limited;
+mod token_keys;
 mod upstream;
 
+pub use access_token::{AccessToken, AccessTokenCipher, NONCE_LENGTH, TokenTimestamp};
 pub use authenticator::{AuthError, Authenticator, Credential};
 pub use key::{Key, PasswordAlgorithm};
 pub use mint::{Minted, mint, password_for};
+pub use token_keys::{Authorized, TokenIntegrity, TokenKey, TokenKeys};
 pub use upstream::UpstreamHandler;
 use zeroize::Zeroizing;
 
@@ -58,6 +64,8 @@ pub struct Settings {
     pub separator: char,
     /// What the end of a credential means for a running allocation.
     pub after_expiry: AfterExpiry,
+    /// Whose access tokens are taken (RFC 7635); without keys, nobody's.
+    pub tokens: TokenKeys,
 }
 
 /// A user with a fixed password.

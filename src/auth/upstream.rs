@@ -49,7 +49,9 @@ mod tests {
 
     use ::turn::auth::{LongTermAuthHandler, generate_auth_key, generate_long_term_credentials};
 
-    use super::super::{AfterExpiry, Secret, Settings, StaticPassword, StaticUser, mint};
+    use super::super::{
+        AfterExpiry, Secret, Settings, StaticPassword, StaticUser, TokenKeys, mint,
+    };
     use super::*;
 
     const REALM: &str = "example.org";
@@ -66,6 +68,7 @@ mod tests {
             }],
             separator: ':',
             after_expiry: AfterExpiry::End,
+            tokens: TokenKeys::default(),
         });
         UpstreamHandler {
             authenticator: Arc::new(authenticator),

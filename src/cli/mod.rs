@@ -8,6 +8,7 @@ mod logging;
 mod serve;
 mod service;
 mod summary;
+mod token;
 
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Credential(arguments) => credential::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
     }
 }
@@ -45,6 +47,7 @@ enum Command {
     Dev(dev::Arguments),
     Check(check::Arguments),
     Credential(credential::Arguments),
+    Token(token::Arguments),
     Load(Box<load::Arguments>),
 }
 

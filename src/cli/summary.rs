@@ -74,7 +74,11 @@ fn auth(checked: &Checked) -> String {
     };
     let secrets = count(auth.shared_secrets.len(), "shared secret");
     let users = count(auth.static_users.len(), "user");
-    format!("realm {}, {secrets}, {users}; {after}", auth.realm)
+    let keys = match auth.tokens.keys.len() {
+        0 => String::new(),
+        keys => format!(", {}", count(keys, "token key")),
+    };
+    format!("realm {}, {secrets}, {users}{keys}; {after}", auth.realm)
 }
 
 fn peers(checked: &Checked) -> String {

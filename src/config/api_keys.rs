@@ -28,7 +28,7 @@ pub(super) fn key(
         secret_file.is_some(),
         secret_env.is_some(),
     ];
-    let name = one_of(name.as_ref(), key, &written, SECRET_KEYS, reader)?;
+    let name = one_of(("name", name.as_ref()), key, &written, SECRET_KEYS, reader)?;
     let source = source(secret, secret_file, secret_env)?;
     Some(ApiKey {
         name: name.value.0.clone(),
@@ -36,7 +36,7 @@ pub(super) fn key(
     })
 }
 
-fn source(
+pub(super) fn source(
     secret: &Option<At<SecretText>>,
     file: &Option<At<PathBuf>>,
     variable: &Option<At<String>>,
@@ -104,7 +104,7 @@ fn token_name<'k>(
         reader.report(problem.help(format!("it takes: {keys}")));
         return None;
     }
-    one_of(raw.name.as_ref(), key, wanted, keys, reader)
+    one_of(("name", raw.name.as_ref()), key, wanted, keys, reader)
 }
 
 fn public_key(
@@ -133,4 +133,4 @@ fn public_key(
     None
 }
 
-const SECRET_KEYS: &str = "secret, secret_file, secret_env";
+pub(super) const SECRET_KEYS: &str = "secret, secret_file, secret_env";

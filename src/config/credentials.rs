@@ -5,6 +5,7 @@ use super::raw;
 use super::secrets::{Source, Use};
 use super::surroundings::Surroundings;
 use super::text;
+use super::token_keys;
 use super::value::{At, Reader};
 use crate::auth::{AfterExpiry, Secret, Settings, StaticPassword, StaticUser};
 
@@ -20,9 +21,11 @@ pub(super) fn check(auth: &At<raw::Auth>, host: &Surroundings, reader: &mut Read
             text::AfterExpiry::Refresh => AfterExpiry::RefreshFor(raw.refresh_past_expiry.value.0),
             text::AfterExpiry::End => AfterExpiry::End,
         },
+        tokens: token_keys::check(raw, host, reader),
     };
     // What is written but wrong has its own message.
-    let nothing_written = sources(raw).is_empty() && raw.users.value.is_empty();
+    let nobody = raw.users.value.is_empty() && raw.token_keys.value.is_empty();
+    let nothing_written = sources(raw).is_empty() && nobody;
     if nothing_written && !reader.is_flawed(&auth.span) {
         reader.report(
             Problem::error(auth.span.clone(), "nobody is authenticated: [auth] has no secret and no user")
@@ -117,7 +120,7 @@ fn static_user(
     } = &user.value;
     let written = [password.is_some(), password_file.is_some(), ha1.is_some()];
     let name = one_of(
-        name.as_ref(),
+        ("name", name.as_ref()),
         user,
         &written,
         "password, password_file, ha1",
@@ -158,9 +161,9 @@ fn static_user(
     })
 }
 
-/// Checks that a table has a name, and exactly one of the keys that can hold its secret.
+/// Checks that a table has a name, or what it is `called` in its place, and exactly one of the keys that can hold its secret.
 pub(super) fn one_of<'n, T>(
-    name: Option<&'n At<text::Name>>,
+    (called, name): (&str, Option<&'n At<text::Name>>),
     table: &At<T>,
     written: &[bool],
     keys: &str,
@@ -171,8 +174,8 @@ pub(super) fn one_of<'n, T>(
         return name.filter(|_| count == 1);
     }
     if name.is_none() {
-        let problem = Problem::error(table.span.clone(), "this has no name");
-        reader.report(problem.help("add name = \"…\""));
+        let problem = Problem::error(table.span.clone(), format!("this has no {called}"));
+        reader.report(problem.help(format!("add {called} = \"…\"")));
     }
     if count != 1 {
         let (wrong, help) = match count {

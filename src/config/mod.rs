@@ -19,6 +19,7 @@ mod secrets;
 mod section;
 mod surroundings;
 mod text;
+mod token_keys;
 mod units;
 mod uri;
 mod value;
@@ -34,7 +35,7 @@ use toml::de::{DeTable, DeValue};
 pub use checked::{Checked, LogSettings};
 pub use http::{host_of, uri};
 pub use problem::Report;
-pub use secrets::{secret_from_file, secret_from_variable};
+pub use secrets::{secret_from_file, secret_from_variable, token_key};
 pub use text::{LogFormat, MAX_USERNAME, realm, separator};
 pub use units::{duration, show_duration};
 
@@ -140,7 +141,13 @@ fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let keys = keys.filter_map(|key| key.value.secret.as_ref());
     let tokens = api.flat_map(|api| api.value.tokens.value.iter());
     let tokens = tokens.filter_map(|token| token.value.secret.as_ref());
-    let written = users.chain(keys).chain(tokens).map(|at| &at.span);
+    let token_keys = auth.token_keys.value.iter();
+    let token_keys = token_keys.filter_map(|key| key.value.secret.as_ref());
+    let written = users
+        .chain(keys)
+        .chain(tokens)
+        .chain(token_keys)
+        .map(|at| &at.span);
     let ha1s = ha1s.map(|at| &at.span);
     let mut spans = shared.chain(written).chain(ha1s);
     if let Some(span) = spans.next() {

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use super::section::sections;
 use super::text::{
     AfterExpiry, Algorithm, ClientAddresses, Domain, External, Ha1, Ha1Sha256, Level, LogFormat,
-    Name, Realm, SecretText, Separator, UdpBackend,
+    Name, Realm, SecretText, Separator, ServerName, UdpBackend,
 };
-use super::units::{BitRate, ByteSize, DAY, Period, Ports};
+use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
 use super::uri::{IceUri, Origin};
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
+use crate::auth::TokenIntegrity;
 use crate::turn::{ChannelNumbers, IcmpErrors};
 
 sections! {
@@ -57,6 +58,9 @@ sections! {
         after_expiry: AfterExpiry = r#""refresh""#,
         refresh_past_expiry: Period<0, { 30 * DAY }> = r#""24h""#,
         users: Vec<At<User>> = "[]",
+        token_server_name: ServerName,
+        token_integrity: TokenIntegrity = r#""rfc7635""#,
+        token_keys: Vec<At<TokenKey>> = "[]",
     }
 
     /// A user with a fixed password.
@@ -66,6 +70,16 @@ sections! {
         password_file: PathBuf,
         ha1: Ha1,
         ha1_sha256: Ha1Sha256,
+    }
+
+    /// A key that is shared with an authorization server.
+    struct TokenKey {
+        id: Name,
+        secret: SecretText,
+        secret_file: PathBuf,
+        secret_env: String,
+        not_before: Moment,
+        not_after: Moment,
     }
 
     /// Where relayed transport addresses are taken from.

@@ -30,10 +30,10 @@ fn last_word(text: &str) -> &str {
 
 fn holds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let names_a_place = ["_file", "_files", "_env"]
+    let names_no_secret = ["_file", "_files", "_env", "_name", "_integrity"]
         .iter()
         .any(|end| key.ends_with(end));
-    !names_a_place && SECRET_WORDS.iter().any(|word| key.contains(word))
+    !names_no_secret && SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
 /// Masks one value and returns what stands behind it.
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn paths_and_names_of_variables_are_shown() {
-        let text = "shared_secret_files = [\"/etc/x\"]\nsecret_env = \"NAME\"";
+        let text =
+            "shared_secret_files = [\"/etc/x\"]\nsecret_env = \"NAME\"\ntoken_server_name = \"a\"";
         assert_eq!(redacted(text), text);
     }
 }

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
+use zeroize::Zeroizing;
+
 use super::problem::{Problem, Span};
 use super::surroundings::{ReadFile, Surroundings, read_file, variable, why};
 use super::text::SecretText;
@@ -25,19 +29,21 @@ pub(super) enum Use {
     Password,
     /// The key of HS256, which has a length of its own.
     Hs256,
+    /// The key of access tokens, in base64.
+    TokenKey,
 }
 
 impl Use {
     fn recommended(self) -> usize {
         match self {
             Use::Machine => 16,
-            Use::Password | Use::Hs256 => MIN_LENGTH,
+            Use::Password | Use::Hs256 | Use::TokenKey => MIN_LENGTH,
         }
     }
 
     fn noun(self) -> &'static str {
         match self {
-            Use::Machine | Use::Hs256 => "secret",
+            Use::Machine | Use::Hs256 | Use::TokenKey => "secret",
             Use::Password => "password",
         }
     }
@@ -105,6 +111,21 @@ pub fn secret_from_variable(name: &str) -> Result<Secret, String> {
     }
 }
 
+/// Reads the key of access tokens: base64 of 16 bytes (AES-128) or 32 (AES-256); the error is half a sentence.
+pub fn token_key(text: &[u8]) -> Result<Secret, &'static str> {
+    let bytes = Zeroizing::new(ANY_PADDING.decode(text).unwrap_or_default());
+    match bytes.len() {
+        16 | 32 => Ok(Secret::new(&bytes[..])),
+        _ => Err("this is not base64 of 16 or 32 bytes"),
+    }
+}
+
+/// Base64 of the usual alphabet, whether or not it ends with `=`.
+const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// Editors and `echo` end a file with a newline that is not part of the secret.
 pub(super) fn without_newline(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -137,6 +158,19 @@ pub(super) fn weakness(secret: &[u8], purpose: Use, span: Option<Span>) -> Optio
     }
     if is_placeholder(secret) {
         let wrong = format!("this {noun} is a placeholder that anyone can guess");
+        return Some(Problem::error(span, wrong).help(REMEDY));
+    }
+    if purpose == Use::TokenKey {
+        let wrong = match token_key(secret) {
+            Ok(key) if COTURN_TEST_KEYS.contains(&key.expose()) => {
+                let wrong =
+                    "this key is one of coturn's test client: anyone can seal tokens with it";
+                return Some(Problem::warning(span, wrong).help(REMEDY));
+            }
+            Ok(key) if is_placeholder(key.expose()) => "this key is one that anyone can guess",
+            Ok(_) => return None,
+            Err(wrong) => wrong,
+        };
         return Some(Problem::error(span, wrong).help(REMEDY));
     }
     if purpose == Use::Hs256
@@ -189,6 +223,13 @@ const PLACEHOLDER_STARTS: [&str; 6] = [
     "replacethis",
     "insertsecret",
     "yoursecret",
+];
+
+/// What `turnutils_uclient -J` seals with. It can be tried with them, so they are not refused.
+const COTURN_TEST_KEYS: [&[u8]; 3] = [
+    b"01234567890123456789012345678901",
+    b"12345678901234567890123456789012",
+    b"1234567890123456",
 ];
 
 /// Without case and punctuation. `north` and `logen` stand in coturn's example files.
@@ -258,6 +299,29 @@ mod tests {
         assert_eq!(verdict(&"q7Jv0aXz".repeat(4)[1..], Use::Hs256), Some(true));
         assert_eq!(verdict(&"q7Jv0aXz".repeat(4), Use::Hs256), None);
         assert_eq!(verdict("q7Jv0aXzq7Jv0aXz ", Use::Machine), Some(false));
+    }
+
+    #[test]
+    fn the_key_of_access_tokens_is_16_or_32_bytes_in_base64() {
+        for good in [
+            "q7Jv0aXzq7Jv0aXzq7Jv0Q==",
+            "q7Jv0aXzq7Jv0aXzq7Jv0Q",
+            "q7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXzq7I=",
+        ] {
+            assert_eq!(verdict(good, Use::TokenKey), None, "{good}");
+        }
+        let known = "MTIzNDU2Nzg5MDEyMzQ1Ng==";
+        assert_eq!(verdict(known, Use::TokenKey), Some(false));
+        for wrong in [
+            "",
+            "q7Jv0aXzq7Jv0aXz",
+            "q7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXz",
+            "q7Jv0aXzq7Jv0aXz-7Jv0Q==",
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            "Y2hhbmdlbWUtY2hhbmdlbQ==",
+        ] {
+            assert_eq!(verdict(wrong, Use::TokenKey), Some(true), "{wrong}");
+        }
     }
 
     #[test]

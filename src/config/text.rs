@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::problem::Span;
 use super::value::{At, Reader, Text, Value, choose};
 use crate::admission::peer_filter::PeerRange;
+use crate::auth::TokenIntegrity;
 use crate::net::Backend;
 use crate::turn::{ChannelNumbers, IcmpErrors};
 
@@ -52,6 +53,26 @@ pub fn realm(text: &str) -> Result<String, String> {
         return Err("a realm has no quotes, backslashes or control characters".into());
     }
     Ok(text.to_owned())
+}
+
+/// What this server is called where access tokens are taken.
+#[derive(Clone)]
+pub(super) struct ServerName(pub String);
+
+impl Text for ServerName {
+    const WANTED: &'static str =
+        "the name that the authorization server seals tokens for, such as \"turn.example.org\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // Everyone is told it in a challenge, which is to stay small.
+        if text.is_empty() || text.chars().count() > MAX_REALM {
+            return Err(format!("a server name has 1 to {MAX_REALM} characters"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("a server name has no control characters".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// What stands between expiry and user id.
@@ -177,6 +198,18 @@ impl Text for IcmpErrors {
                 ("all", Self::All),
                 ("none", Self::None),
             ],
+        )
+    }
+}
+
+impl Text for TokenIntegrity {
+    const WANTED: &'static str =
+        "\"rfc7635\" (the whole mac_key) or \"coturn\" (also its first 16 bytes)";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        choose(
+            text,
+            &[("rfc7635", Self::Rfc7635), ("coturn", Self::Coturn)],
         )
     }
 }

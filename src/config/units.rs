@@ -4,8 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::problem::{Problem, Span};
-use super::value::{Reader, Text, Value};
+use super::value::{Reader, Text, Value, mismatch};
+use crate::auth::UnixTime;
 use toml::de::DeValue;
+use toml::value::{Date, Offset};
 
 /// Seconds in a day.
 pub const DAY: u64 = 24 * 60 * 60;
@@ -76,6 +78,49 @@ impl<const MIN: u64, const MAX: u64> Value for Period<MIN, MAX> {
         None
     }
 }
+
+/// A second of a day, written as TOML writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(pub UnixTime);
+
+impl Value for Moment {
+    fn read(value: &DeValue<'_>, span: &Span, reader: &mut Reader) -> Option<Self> {
+        const HELP: &str =
+            "write a day, a time and an offset without quotes, such as 2027-01-31T00:00:00Z";
+        let DeValue::Datetime(written) = value else {
+            reader.report(mismatch("a date", value, span).help(HELP));
+            return None;
+        };
+        let (Some(date), Some(time), Some(offset)) = (written.date, written.time, written.offset)
+        else {
+            let wrong = "this is no point in time: it lacks a day, a time or an offset";
+            reader.report(Problem::error(span.clone(), wrong).help(HELP));
+            return None;
+        };
+        let east = match offset {
+            Offset::Z => 0,
+            Offset::Custom { minutes } => i64::from(minutes) * 60,
+        };
+        let second = i64::from(time.second.unwrap_or(0));
+        let in_day = (i64::from(time.hour) * 60 + i64::from(time.minute)) * 60 + second;
+        let seconds = days_since_1970(date) * DAY as i64 + in_day - east;
+        // What was before 1970 was before everything.
+        Some(Self(UnixTime(u64::try_from(seconds).unwrap_or(0))))
+    }
+}
+
+/// Counts years from March on, so that a leap day is the last one.
+fn days_since_1970(date: Date) -> i64 {
+    let [year, month, day] = [i64::from(date.year), date.month.into(), date.day.into()];
+    let year = if month < 3 { year - 1 } else { year };
+    let months_since_march = (month + 9) % 12;
+    let day_of_year = (153 * months_since_march + 2) / 5 + day - 1;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    year * 365 + leap_days + day_of_year - DAYS_TO_1970
+}
+
+/// From 1 March of the year 0 to 1 January 1970.
+const DAYS_TO_1970: i64 = 719_468;
 
 struct AnyPeriod(Duration);
 
@@ -245,6 +290,20 @@ mod tests {
         assert_eq!(Ports::parse("49152-65535"), Ok(Ports(49152..=65535)));
         for wrong in ["49152", "5-4", "0-9", "1-65536", "a-b", "-"] {
             assert!(Ports::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn days_are_counted_from_1970() {
+        for (year, month, day, expected) in [
+            (1970, 1, 1, 0),
+            (1969, 12, 31, -1),
+            (2000, 2, 29, 11_016),
+            (2000, 3, 1, 11_017),
+            (2100, 3, 1, 47_541),
+            (2027, 1, 31, 20_849),
+        ] {
+            assert_eq!(days_since_1970(Date { year, month, day }), expected);
         }
     }
 }

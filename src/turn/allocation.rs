@@ -9,6 +9,7 @@ use super::output::{ConnectionId, ReservationToken};
 use super::permission::Permissions;
 use super::relayed_addresses::Protocol;
 use super::relays::Relays;
+use super::request::{Authenticated, By};
 use crate::admission::bandwidth::Meter;
 use crate::admission::quota::Admitted;
 use crate::auth::Key;
@@ -77,6 +78,30 @@ pub(super) struct Owner {
     pub(super) end: Option<Instant>,
     /// Its share of the quotas.
     pub(super) admitted: Admitted,
+    /// Whether an access token opened it.
+    pub(super) by_token: bool,
+}
+
+impl Owner {
+    /// Whether a request that is authenticated so may be its owner's (RFC 8656 §5).
+    ///
+    /// RFC 7635 §9 has the client refresh its allocations with a new token once it has one. As the authorization server may seal
+    /// that with another key than the first one, its key id may be another.
+    pub(super) fn may_be(&self, who: &Authenticated) -> bool {
+        match who.by {
+            By::Owner => true,
+            By::Credential { .. } => !self.by_token && self.username == who.username,
+            By::Token { .. } => self.by_token,
+        }
+    }
+
+    /// Puts the token of a Refresh in the place of the one before: its key id, its mac_key, its end. The allocation goes on to
+    /// count for the user that it was opened by.
+    pub(super) fn renew_token(&mut self, who: Authenticated, end: Option<Instant>) {
+        self.username = who.username;
+        self.key = who.key;
+        self.end = end;
+    }
 }
 
 /// What the Allocate asked for and got: enough to answer a retransmission alike.

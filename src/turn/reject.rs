@@ -123,6 +123,15 @@ impl Reject {
                 Info,
                 "Unauthorized",
             ),
+            Self::BadCredentials(AuthError::UnknownTokenKey) => {
+                (CODE_UNAUTHORIZED, "unknown_token_key", Info, "Unauthorized")
+            }
+            Self::BadCredentials(AuthError::WrongToken) => {
+                (CODE_UNAUTHORIZED, "wrong_token", Info, "Unauthorized")
+            }
+            Self::BadCredentials(AuthError::StaleToken { .. }) => {
+                (CODE_UNAUTHORIZED, "stale_token", Info, "Unauthorized")
+            }
             Self::IncompleteCredentials => (
                 CODE_BAD_REQUEST,
                 "incomplete_credentials",
@@ -333,6 +342,12 @@ mod tests {
             Reject::BadCredentials(AuthError::UnknownUser),
             Reject::BadCredentials(AuthError::WrongPassword),
             Reject::BadCredentials(AuthError::Expired { at: UnixTime(0) }),
+            Reject::BadCredentials(AuthError::UnknownTokenKey),
+            Reject::BadCredentials(AuthError::WrongToken),
+            Reject::BadCredentials(AuthError::StaleToken {
+                issued: UnixTime(0),
+                lifetime: 0,
+            }),
             Reject::StaleNonce,
             Reject::UnknownAttributes,
             Reject::NoAllocation,

@@ -1,4 +1,4 @@
-//! Requests that need credentials: checked, obeyed or refused, in the order of RFC 8489 §9.2.4 and RFC 8656 §5.
+//! Requests that need credentials: checked, obeyed or refused, in the order of RFC 8489 §9.2.4, RFC 7635 §7 and RFC 8656 §5.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::password_algorithms::{self, OFFERED};
 use super::reject::Reject;
 use super::server::Server;
 use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
-use crate::wire::message::ATTR_USERHASH;
+use crate::wire::message::{ATTR_ACCESS_TOKEN, ATTR_USERHASH};
 use crate::wire::reply::Reply;
 use crate::wire::{Message, Method, PeerAddr, integrity};
 
@@ -28,16 +28,40 @@ pub(super) struct Authenticated {
     pub(super) username: String,
     pub(super) user_id: String,
     pub(super) key: Key,
-    pub(super) expires: Option<UnixTime>,
+    pub(super) by: By,
+}
+
+/// What a request is authenticated by.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    /// The key of the flow's allocation.
+    Owner,
+    /// A long-term credential.
+    Credential {
+        /// When it ends, if it does.
+        expires: Option<UnixTime>,
+    },
+    /// The access token that it carries.
+    Token {
+        /// How much longer that is good.
+        left: Duration,
+    },
 }
 
 impl Authenticated {
     /// The last moment of an allocation that these credentials open.
     pub(super) fn end(&self, after: AfterExpiry, now: Now) -> Option<Instant> {
-        let end = after.allocation_end(self.expires?);
-        // A credential is good through the second that it names.
-        let left = end.0.saturating_sub(now.unix.0).max(1);
-        let left = Duration::from_secs(left);
+        let left = match self.by {
+            By::Owner => return None,
+            By::Credential { expires } => {
+                let end = after.allocation_end(expires?);
+                // A credential is good through the second that it names.
+                let left = end.0.saturating_sub(now.unix.0).max(1);
+                Duration::from_secs(left)
+            }
+            // RFC 7635 §9: it may not outlive its token, whatever other credentials are allowed.
+            By::Token { left } => left,
+        };
         // An end too far away to be expressed is none.
         now.instant.checked_add(left)
     }
@@ -53,8 +77,8 @@ impl Server {
             Err(reject) => return self.refuse_unsigned(flow, request, reject, now),
         };
         let (key, username) = (authenticated.key.clone(), authenticated.username.clone());
-        if request.has_unknown() {
-            let reply = unknown_attributes(request).sign(key.as_bytes());
+        if request.has_unknown(self.extensions) {
+            let reply = unknown_attributes(request, self.extensions).sign(key.as_bytes());
             let reject = Reject::UnknownAttributes;
             self.note_refusal(&flow, request, reject, Some(&username), None);
             return self.reply(flow, reply);
@@ -78,7 +102,7 @@ impl Server {
     ) -> Result<Option<Reply>, (Reject, Option<PeerAddr>)> {
         let existing = self.relay_of(&flow.five_tuple);
         if let Some(owner) = existing.and_then(|relay| self.allocation(relay))
-            && owner.owner.username != authenticated.username
+            && !owner.owner.may_be(&authenticated)
             && request.method() != Method::Allocate
         {
             // RFC 8656 §5: all requests carry the username of the Allocate.
@@ -101,7 +125,7 @@ impl Server {
             Method::Connect => return self.connect(relay, request, now).map(|()| None),
             Method::Refresh => {
                 return self
-                    .refresh(relay, request, &authenticated.key, now)
+                    .refresh(relay, request, authenticated, now)
                     .map(|()| None)
                     .map_err(|reject| (reject, None));
             }
@@ -144,20 +168,30 @@ impl Server {
         if realm != auth.realm() {
             return Err(Reject::BadCredentials(AuthError::WrongPassword));
         }
-        let authenticated = match self.owner_of(flow, username, request) {
-            Some(owner) => owner,
-            None => {
-                let credential = auth
-                    .authenticate(username, algorithm, now.unix, &mut |key| {
-                        integrity::verify(request, key.as_bytes())
-                    })
-                    .map_err(Reject::BadCredentials)?;
-                Authenticated {
-                    username: username.to_owned(),
-                    user_id: credential.user_id,
-                    key: credential.key,
+        let verify = &mut |key: &Key| integrity::verify(request, key.as_bytes());
+        let authenticated = if let Some(token) = self.token_of(request) {
+            let authorized = auth.authorize(username, token, now.unix, verify);
+            let authorized = authorized.map_err(Reject::BadCredentials)?;
+            Authenticated {
+                username: username.to_owned(),
+                user_id: authorized.user_id,
+                key: authorized.key,
+                by: By::Token {
+                    left: authorized.left,
+                },
+            }
+        } else if let Some(owner) = self.owner_of(flow, username, request) {
+            owner
+        } else {
+            let credential = auth.authenticate(username, algorithm, now.unix, verify);
+            let credential = credential.map_err(Reject::BadCredentials)?;
+            Authenticated {
+                username: username.to_owned(),
+                user_id: credential.user_id,
+                key: credential.key,
+                by: By::Credential {
                     expires: credential.expires,
-                }
+                },
             }
         };
         if !self.is_fresh(nonce, flow, request, now) {
@@ -177,6 +211,14 @@ impl Server {
             .any(|client| self.nonces.is_fresh(nonce, client, now.unix))
     }
 
+    /// The access token to judge a request by. RFC 7635 §9 has it in Allocate and Refresh only: what else an allocation's
+    /// client asks for is signed with the key that is known, and a token in it says nothing.
+    fn token_of<'m>(&self, request: &Message<'m>) -> Option<&'m [u8]> {
+        let asks = matches!(request.method(), Method::Allocate | Method::Refresh);
+        let token = request.get(ATTR_ACCESS_TOKEN);
+        token.filter(|_| asks && self.extensions.access_tokens)
+    }
+
     /// The owner of the allocation that a request is for, if it is signed with its key.
     ///
     /// A running allocation may be kept although its credential has ended since, up to its own end.
@@ -194,7 +236,7 @@ impl Server {
             username: owner.username.clone(),
             user_id: owner.user_id.clone(),
             key: owner.key.clone(),
-            expires: None,
+            by: By::Owner,
         })
     }
 
@@ -207,7 +249,9 @@ impl Server {
         if matches!(reject.code(), CODE_UNAUTHORIZED | CODE_STALE_NONCE) {
             let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
             let algorithms = self.auth.has_every_algorithm().then_some(&OFFERED[..]);
-            reply = reply.challenge(self.auth.realm(), &nonce, algorithms);
+            reply = reply
+                .challenge(self.auth.realm(), &nonce, algorithms)
+                .third_party_authorization(self.auth.token_server_name());
         }
         let username = request.text(ATTR_USERNAME);
         self.note_refusal(&flow, request, reject, username, None);

@@ -25,7 +25,7 @@ use crate::admission::quota::{Admitted, Quotas};
 use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
 use crate::wire::reply::SmallReply;
-use crate::wire::{Class, Kind, Message, Method, classify};
+use crate::wire::{Class, Extensions, Kind, Message, Method, classify};
 
 /// What a [`Server`] is made from. What is behind an `Arc` is shared by all workers.
 pub struct Parts {
@@ -82,6 +82,8 @@ pub struct Server {
     limiter: SourceLimiter,
     pub(super) by_client: ByClient,
     pub(super) peer_connections: PeerConnections,
+    /// What is understood beside RFC 8489 and RFC 8656.
+    pub(super) extensions: Extensions,
     /// Relays that are open.
     pub(super) relays: usize,
     /// The number of the next allocation.
@@ -165,6 +167,9 @@ impl Server {
             username_anonymity: parts.auth.knows_hashes(),
         };
         Self {
+            extensions: Extensions {
+                access_tokens: parts.auth.token_server_name().is_some(),
+            },
             policy: PeerPolicy::new(parts.peers, Arc::clone(&parts.relayed)),
             settings: parts.settings,
             auth: parts.auth,

@@ -16,6 +16,10 @@ pub const HEADER_LEN: usize = 20;
 pub const ATTR_MESSAGE_INTEGRITY_SHA256: AttrType = AttrType(0x001C);
 /// PASSWORD-ALGORITHM (RFC 8489 §14.12).
 pub const ATTR_PASSWORD_ALGORITHM: AttrType = AttrType(0x001D);
+/// ACCESS-TOKEN (RFC 7635 §6.2).
+pub const ATTR_ACCESS_TOKEN: AttrType = AttrType(0x001B);
+/// THIRD-PARTY-AUTHORIZATION (RFC 7635 §6.1).
+pub const ATTR_THIRD_PARTY_AUTHORIZATION: AttrType = AttrType(0x802E);
 /// USERHASH (RFC 8489 §14.4).
 pub const ATTR_USERHASH: AttrType = AttrType(0x001E);
 /// PASSWORD-ALGORITHMS (RFC 8489 §14.11).
@@ -81,6 +85,13 @@ pub enum Class {
     SuccessResponse,
     /// Refuses a request.
     ErrorResponse,
+}
+
+/// Which comprehension-required attributes are understood beside those of RFC 8489 and RFC 8656.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extensions {
+    /// ACCESS-TOKEN (RFC 7635).
+    pub access_tokens: bool,
 }
 
 /// Why bytes are not a STUN message that this server could answer: all of them are dropped in silence.
@@ -256,15 +267,16 @@ impl<'a> Message<'a> {
     }
 
     /// Whether there is a comprehension-required attribute that this server does not understand.
-    pub fn has_unknown(&self) -> bool {
-        self.attributes().any(|(typ, _)| is_unknown(typ))
+    pub fn has_unknown(&self, extensions: Extensions) -> bool {
+        self.attributes()
+            .any(|(typ, _)| is_unknown(typ, extensions))
     }
 
     /// The comprehension-required attributes that this server does not understand, for a 420.
-    pub fn unknown(&self) -> Vec<AttrType> {
+    pub fn unknown(&self, extensions: Extensions) -> Vec<AttrType> {
         self.attributes()
             .map(|(typ, _)| typ)
-            .filter(|typ| is_unknown(*typ))
+            .filter(|typ| is_unknown(*typ, extensions))
             .take(MAX_UNKNOWN_LISTED)
             .collect()
     }
@@ -320,9 +332,10 @@ fn split_type(value: u16) -> Result<(Method, Class), Malformed> {
 
 /// Comprehension-required and not among those that RFC 8489, RFC 8656 and RFC 6062 let a server ignore or obey.
 ///
-/// Numbers that RFC 8489 §18.3.1 only reserves are unknown, and so are those of extensions that are not built in.
-fn is_unknown(typ: AttrType) -> bool {
+/// Numbers that RFC 8489 §18.3.1 only reserves are unknown, and so are those of extensions that are not built in or not used.
+fn is_unknown(typ: AttrType, extensions: Extensions) -> bool {
     typ.0 < 0x8000
+        && !(extensions.access_tokens && typ == ATTR_ACCESS_TOKEN)
         && !matches!(
             typ,
             attr::ATTR_MAPPED_ADDRESS

@@ -37,7 +37,10 @@ fn the_sample_request_of_rfc5769_parses() {
     assert_eq!(message.class(), Class::Request);
     assert!(message.has_fingerprint() && message.has_integrity());
     assert_eq!(message.text(attr::ATTR_USERNAME), Some("evtj:h6vY"));
-    assert_eq!(message.unknown(), [attr::ATTR_PRIORITY]);
+    assert_eq!(
+        message.unknown(Extensions::default()),
+        [attr::ATTR_PRIORITY]
+    );
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn nothing_behind_message_integrity_is_seen() {
     let message = Message::parse(&bytes).unwrap();
     assert!(message.contains(attr::ATTR_LIFETIME));
     assert_eq!(message.peer_addresses().count(), 0);
-    assert!(!message.has_unknown());
+    assert!(!message.has_unknown(Extensions::default()));
     assert!(!message.to_stun().contains(attr::ATTR_XOR_PEER_ADDRESS));
     assert!(message.to_stun().contains(attr::ATTR_LIFETIME));
 }
@@ -154,7 +157,10 @@ fn a_420_lists_no_more_than_its_bound() {
     let attributes: Vec<(u16, &[u8])> = (0..500).map(|n| (0x7000 + n, &[][..])).collect();
     let bytes = message(0x0001, &attributes);
     assert_eq!(
-        Message::parse(&bytes).unwrap().unknown().len(),
+        Message::parse(&bytes)
+            .unwrap()
+            .unknown(Extensions::default())
+            .len(),
         MAX_UNKNOWN_LISTED
     );
 }
@@ -199,8 +205,24 @@ proptest::proptest! {
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(0u8.., 0..200)) {
         if let Ok(message) = Message::parse(&bytes) {
             message.to_stun();
-            message.unknown();
+            message.unknown(Extensions::default());
             message.peer_addresses().count();
         }
     }
+}
+
+#[test]
+fn an_extension_is_unknown_unless_it_is_used() {
+    let attributes = [
+        (ATTR_ACCESS_TOKEN.0, &b"token"[..]),
+        (attr::ATTR_PRIORITY.0, b""),
+    ];
+    let bytes = message(0x0003, &attributes);
+    let message = Message::parse(&bytes).unwrap();
+    let used = Extensions {
+        access_tokens: true,
+    };
+    assert_eq!(message.unknown(used), [attr::ATTR_PRIORITY]);
+    let unknown = message.unknown(Extensions::default());
+    assert_eq!(unknown, [ATTR_ACCESS_TOKEN, attr::ATTR_PRIORITY]);
 }

@@ -22,7 +22,7 @@ pub use address::PeerAddr;
 pub use channel_data::ChannelNumber;
 pub use data_header::DataHeader;
 pub use icmp::Icmp;
-pub use message::{Class, Malformed, Message, Method, TransactionId};
+pub use message::{Class, Extensions, Malformed, Message, Method, TransactionId};
 
 /// What the first byte of a packet says it is (RFC 7983 §7, RFC 8656 §12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use stun::uattrs::UnknownAttributes;
 use stun::xoraddr::XorMappedAddress;
 
 use super::integrity::Hash;
-use super::message::ATTR_PASSWORD_ALGORITHMS;
+use super::message::{ATTR_PASSWORD_ALGORITHMS, ATTR_THIRD_PARTY_AUTHORIZATION};
 pub use super::small_reply::SmallReply;
 use super::{Message, Method, PeerAddr, TransactionId, address, fingerprint, integrity};
 
@@ -119,6 +119,14 @@ impl Reply {
         match algorithms {
             Some(list) => reply.with_raw(ATTR_PASSWORD_ALGORITHMS, list),
             None => reply,
+        }
+    }
+
+    /// Adds THIRD-PARTY-AUTHORIZATION where access tokens are taken (RFC 7635 §6.1).
+    pub fn third_party_authorization(self, server_name: Option<&str>) -> Self {
+        match server_name {
+            Some(name) => self.with_raw(ATTR_THIRD_PARTY_AUTHORIZATION, name.as_bytes()),
+            None => self,
         }
     }
 

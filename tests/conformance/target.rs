@@ -33,7 +33,9 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::client::{Client, Credentials, Link};
 use flavour::{ALICE, BOB, CAROL, SECOND_SECRET, SECRET, ZOE};
-pub use flavour::{ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour};
+pub use flavour::{
+    ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour, TOKEN_KEYS, TOKEN_SERVER_NAME,
+};
 use process::Process;
 
 /// A server, and what a client has to know about it.

@@ -82,13 +82,13 @@ fn users() -> Vec<StaticUser> {
     let user = |name: &str| StaticUser {
         name: name.to_owned(),
         password: StaticPassword::Ha1 {
-            md5: key_of(name),
+            md5: key_of(name).try_into().expect("MD5 has 16 bytes"),
             sha256: None,
         },
     };
     USERS.map(user).to_vec()
 }
 
-pub fn key_of(user: &str) -> [u8; 16] {
+pub fn key_of(user: &str) -> Vec<u8> {
     long_term_key(user, REALM, &format!("the password of {user}"))
 }

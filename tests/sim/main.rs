@@ -21,3 +21,4 @@ mod quotas;
 mod refusals;
 mod reservations;
 mod tcp_relaying;
+mod tokens;

@@ -17,6 +17,7 @@ pub fn auth_settings() -> Settings {
         static_users: Vec::new(),
         separator: ':',
         after_expiry: AfterExpiry::RefreshFor(Duration::from_secs(3600)),
+        tokens: uturn::auth::TokenKeys::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::auth::{TokenIntegrity, UnixTime};
 
 #[test]
 fn an_open_relay_is_refused() {
@@ -140,8 +141,10 @@ fn secrets_in_a_file_that_everybody_can_read_are_warned_about() {
     let token =
         format!("{AUTH_ENV}[[api.tokens]]\nname = \"app\"\nalgorithm = \"HS256\"\n{SECRET}");
     let says = "every user of this host can read the secrets in this file";
+    let access = format!("{AUTH_ENV}{}{SECRET}", token_key("a"));
     for (text, warned) in [
         (AUTH, true),
+        (&access, true),
         (&key, true),
         (&token, true),
         (&ha1, true),
@@ -158,6 +161,106 @@ fn secrets_in_a_file_that_everybody_can_read_are_warned_about() {
         );
     }
 }
+
+#[test]
+fn token_keys_are_read() {
+    let directory = Directory::new("token-keys");
+    directory.write("key", "cTdKdjBhWHpxN0p2MGFYeg==\n", 0o600);
+    let text = format!(
+        "[auth]\nrealm = \"example.org\"\n{}secret = \"{KEY}\"\nnot_after = 2027-01-31T01:00:00+01:00\n{}secret_file = \"key\"\n",
+        token_key("a"),
+        token_key("b"),
+    );
+    let loaded = directory.check(&text).expect("a token key is enough");
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let tokens = loaded.checked.relay.auth.tokens;
+    assert_eq!(tokens.server_name, "example.org");
+    assert_eq!(tokens.integrity, TokenIntegrity::Rfc7635);
+    let lengths = tokens.keys.iter().map(|key| key.key.expose().len());
+    assert_eq!(lengths.collect::<Vec<_>>(), [32, 16]);
+    assert_eq!(tokens.keys[0].not_before, None);
+    assert_eq!(tokens.keys[0].not_after, Some(UnixTime(1_801_353_600)));
+    let named = accepted(&format!(
+        "token_server_name = \"turn.example.org\"\ntoken_integrity = \"coturn\"\n{}secret = \"{KEY}\"\n",
+        token_key("a")
+    ));
+    let tokens = named.checked.relay.auth.tokens;
+    assert_eq!(tokens.server_name, "turn.example.org");
+    assert_eq!(tokens.integrity, TokenIntegrity::Coturn);
+}
+
+#[test]
+fn mistakes_about_token_keys_are_refused() {
+    let with = |text: &str| format!("{}{text}\n", token_key("a"));
+    let secret = format!("secret = \"{KEY}\"");
+    for (text, says) in [
+        (with(""), "this has none of secret, secret_file, secret_env"),
+        (
+            with(&format!("{secret}\nsecret_env = \"HELD\"")),
+            "this has more than one of",
+        ),
+        (format!("[[auth.token_keys]]\n{secret}\n"), "this has no id"),
+        (
+            with("secret = \"q7Jv0aXzq7Jv0aXz\""),
+            "this is not base64 of 16 or 32 bytes",
+        ),
+        (with("secret_env = \"HELD\""), "this is not base64 of 16"),
+        (
+            with("secret = \"AAAAAAAAAAAAAAAAAAAAAA==\""),
+            "this key is one that anyone can guess",
+        ),
+        (
+            with(&secret) + &with("secret = \"cTdKdjBhWHpxN0p2MGFYeg==\""),
+            "the token key `a` is there twice",
+        ),
+        (
+            with(&secret) + &token_key("b") + &secret + "\n",
+            "`a` and `b` are one secret",
+        ),
+        (
+            with(&secret) + "[[auth.users]]\nname = \"a\"\npassword = \"q7Jv0aXz\"\n",
+            "`a` is a user and a token key",
+        ),
+        (
+            with(&format!("{secret}\nnot_after = \"2027-01-31\"")),
+            "expected a date, found a string",
+        ),
+        (
+            with(&format!("{secret}\nnot_after = 2027-01-31")),
+            "it lacks a day, a time or an offset",
+        ),
+        (
+            with(&format!(
+                "{secret}\nnot_before = 2027-01-31T00:00:00Z\nnot_after = 2027-01-30T00:00:00Z"
+            )),
+            "`not_after` comes before `not_before`",
+        ),
+        (
+            "token_integrity = \"md5\"\n".to_owned(),
+            "is not one of `rfc7635`, `coturn`",
+        ),
+        (
+            "token_server_name = \"\"\n".to_owned(),
+            "a server name has 1 to 127 characters",
+        ),
+    ] {
+        assert_refused(&text, says);
+        assert!(!refused(&text).contains(&KEY[..8]), "{}", refused(&text));
+    }
+    for idle in [
+        "token_server_name = \"a\"\n",
+        "token_integrity = \"coturn\"\n",
+    ] {
+        let warnings = accepted(idle).warnings.to_string();
+        assert!(warnings.contains("no effect without [[auth.token_keys]]"));
+    }
+}
+
+fn token_key(id: &str) -> String {
+    format!("[[auth.token_keys]]\nid = \"{id}\"\n")
+}
+
+const KEY: &str = "6yEmyhSZ9BqGEv9WuZ9qNeFO1qzU8xVLE7yQVfz2Nn8=";
 
 /// Secrets that do not stand in the file itself. That the variable is not there is another problem.
 const AUTH_ENV: &str = "[auth]\nshared_secret_env = [\"NOT_SET\"]\n";

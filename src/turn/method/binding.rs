@@ -3,8 +3,8 @@
 use crate::turn::Now;
 use crate::turn::five_tuple::Flow;
 use crate::turn::server::{FromClient, Server};
-use crate::wire::Message;
 use crate::wire::reply::{Reply, SmallReply};
+use crate::wire::{Extensions, Message};
 
 impl Server {
     /// Answers with the address that the client is seen at. Needs no credentials (RFC 8489 §12).
@@ -17,8 +17,9 @@ impl Server {
         if !self.may_answer(&flow, now) {
             return FromClient::Dropped;
         }
-        if request.has_unknown() {
-            self.reply(flow, unknown_attributes(request).finish());
+        if request.has_unknown(self.extensions) {
+            let reply = unknown_attributes(request, self.extensions);
+            self.reply(flow, reply.finish());
             return FromClient::Control;
         }
         self.counters.replies += 1;
@@ -28,7 +29,8 @@ impl Server {
 }
 
 /// 420 with UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
-pub(in crate::turn) fn unknown_attributes(request: &Message<'_>) -> Reply {
+pub(in crate::turn) fn unknown_attributes(request: &Message<'_>, extensions: Extensions) -> Reply {
     let reject = crate::turn::Reject::UnknownAttributes;
-    Reply::error(request, reject.code(), &reject.reason(false)).unknown(request.unknown())
+    let reply = Reply::error(request, reject.code(), &reject.reason(false));
+    reply.unknown(request.unknown(extensions))
 }

@@ -34,7 +34,7 @@ impl Server {
         };
         let allocation = self.slots.get(entry.relay).ok_or(Reject::NoConnection)?;
         // RFC 6062 §4.3: with the credentials of the allocation.
-        if allocation.owner.username != authenticated.username {
+        if !allocation.owner.may_be(authenticated) {
             return Err(Reject::OtherUser);
         }
         entry.state = State::Bound;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use turn::proto::lifetime::Lifetime;
 
 use super::allocate::{requested_family, required};
-use crate::auth::Key;
 use crate::turn::Now;
 use crate::turn::allocation::EndReason;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
 use crate::turn::relays::Removed;
+use crate::turn::request::{Authenticated, By};
 use crate::turn::server::Server;
 use crate::wire::Message;
 use crate::wire::reply::Reply;
@@ -22,12 +22,13 @@ impl Server {
         &mut self,
         relay: RelayId,
         request: &Message<'_>,
-        key: &Key,
+        authenticated: Authenticated,
         now: Now,
     ) -> Result<(), Reject> {
         let decoded = request.to_stun();
         let delete = required::<Lifetime>(&decoded).is_ok_and(|l| l.0 == Duration::ZERO);
         let lifetime = self.granted_lifetime(&decoded)?;
+        let end = authenticated.end(self.auth.after_expiry(), now);
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         let flow = allocation.flow;
         // RFC 8656 §8.2: the family must be one that the allocation has.
@@ -36,6 +37,10 @@ impl Server {
             Some(Ok(family)) if allocation.relays.has(family) => Some(family),
             Some(_) => return Err(Reject::FamilyMismatch),
         };
+        let key = authenticated.key.clone();
+        if matches!(authenticated.by, By::Token { .. }) {
+            allocation.owner.renew_token(authenticated, end);
+        }
         let granted = if delete {
             Duration::ZERO
         } else {

@@ -30,7 +30,7 @@ impl Server {
         let relay = self
             .relay_of(&flow.five_tuple)
             .ok_or(DropReason::NoAllocation)?;
-        if message.has_unknown() {
+        if message.has_unknown(self.extensions) {
             return Err(DropReason::Malformed);
         }
         let peer = Self::only_peer(message).map_err(|_| DropReason::Malformed)?;

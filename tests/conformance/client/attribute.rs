@@ -16,6 +16,7 @@ pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
 pub const EVEN_PORT: u16 = 0x0018;
 pub const REQUESTED_TRANSPORT: u16 = 0x0019;
 pub const DONT_FRAGMENT: u16 = 0x001A;
+pub const ACCESS_TOKEN: u16 = 0x001B;
 pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 pub const PASSWORD_ALGORITHM: u16 = 0x001D;
 pub const USERHASH: u16 = 0x001E;
@@ -32,6 +33,7 @@ pub const ALTERNATE_SERVER: u16 = 0x8023;
 /// ADDITIONAL-ADDRESS-FAMILY in the drafts before RFC 8656.
 pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8032;
 pub const FINGERPRINT: u16 = 0x8028;
+pub const THIRD_PARTY_AUTHORIZATION: u16 = 0x802E;
 
 /// Comprehension-required numbers that nobody has assigned.
 pub const UNKNOWN_REQUIRED: [u16; 3] = [0x7F00, 0x7F01, 0x7F02];

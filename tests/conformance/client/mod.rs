@@ -14,6 +14,7 @@ mod message;
 pub mod method;
 mod peer;
 mod sniffer;
+mod token;
 pub mod tos;
 mod turn;
 
@@ -23,4 +24,5 @@ pub use link::{Bytes, Link};
 pub use message::{Incoming, Message};
 pub use peer::{Peer, is_refused};
 pub use sniffer::Sniffer;
+pub use token::Token;
 pub use turn::{ANSWER_TIME, Client, QUIET_TIME, allocate, polled};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::command::CannotRun;
 use super::flavour::{
     ALICE, ALTERNATES, BOB, CAROL, CAROL_HA1, EXTERNAL_ADDRESS, Flavour, REALM, SECOND_SECRET,
-    SECRET, ZOE, denied_peer,
+    SECRET, TOKEN_KEYS, TOKEN_SERVER_NAME, ZOE, denied_peer,
 };
 use super::process::{Process, cores};
 use super::suite::{Run, Test};
@@ -144,12 +144,39 @@ impl Coturn {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        if matches!(kind, Kind::Flavour(Flavour::Tokens)) {
+            self.add_token_keys(plain)?;
+        }
         Ok(Server {
             kind,
             plain,
             tls,
             _process: process,
         })
+    }
+
+    /// Puts the keys of access tokens into the database of a server: there is neither an option for them nor a command.
+    fn add_token_keys(&self, plain: u16) -> Result<(), CannotRun> {
+        let rows = TOKEN_KEYS.map(|(id, key)| {
+            let cipher = if key.len() > 24 { "A256GCM" } else { "A128GCM" };
+            format!("({id:?}, {key:?}, 0, 0, {cipher:?}, {REALM:?})")
+        });
+        let code = format!(
+            "import sqlite3\nwith sqlite3.connect(\"{plain}.db\") as db:\n    db.executemany(\"{INSERT}\", [{}])",
+            rows.join(", ")
+        );
+        let mut python = Command::new("python3");
+        let output = python.args(["-c", &code]).current_dir(&self.folder.0);
+        let output = output
+            .output()
+            .map_err(|error| format!("cannot start python3: {error}"))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(CannotRun(format!("no key for coturn: {said}")))
+            }
+        }
     }
 
     /// What tests look at: `tests/conformance/target.rs` explains it.
@@ -207,6 +234,8 @@ const UNFAIR: [(&str, &str); 2] = [
 ];
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(10);
+/// Puts a key of access tokens into coturn's database.
+const INSERT: &str = "INSERT OR REPLACE INTO oauth_key (kid, ikm_key, timestamp, lifetime, as_rs_alg, realm) VALUES (?, ?, ?, ?, ?, ?)";
 /// Where coturn has no option.
 const NOTHING_LIKE_IT: &str = "coturn has no option for it";
 
@@ -256,6 +285,7 @@ impl Kind {
             Flavour::External => return Ok(behind_nat()),
             Flavour::Guarded => return Ok(with_its_own_rules()),
             Flavour::Redirecting => return Ok(redirecting()),
+            Flavour::Tokens => return Ok(with_token_keys()),
             // Whatever --max-allocate-lifetime says.
             Flavour::ShortLifetime => return Err("coturn grants 600 s at the least".to_owned()),
             Flavour::Reticent | Flavour::Impatient | Flavour::Strict => {
@@ -303,6 +333,15 @@ fn redirecting() -> Vec<String> {
     let mut options = owned(&ADDRESSES);
     options.extend(users());
     options.extend(ALTERNATES.map(|server| format!("--alternate-server={server}")));
+    options
+}
+
+fn with_token_keys() -> Vec<String> {
+    let mut options = owned(&ADDRESSES);
+    options.extend(users());
+    options.extend(peers());
+    options.push("--oauth".to_owned());
+    options.push(format!("--server-name={TOKEN_SERVER_NAME}"));
     options
 }
 

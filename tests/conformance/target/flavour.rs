@@ -63,6 +63,8 @@ pub enum Flavour {
     Ha1Only,
     /// Connections with peers are relayed, four for each allocation.
     TcpRelaying,
+    /// Access tokens are taken that [`TOKEN_KEYS`] have sealed for [`TOKEN_SERVER_NAME`].
+    Tokens,
 }
 
 /// The ports that a server is started on.
@@ -78,7 +80,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -99,6 +101,7 @@ impl Flavour {
         Self::Routed,
         Self::Ha1Only,
         Self::TcpRelaying,
+        Self::Tokens,
     ];
 
     /// As it appears in a variable's name.
@@ -124,6 +127,7 @@ impl Flavour {
             Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
             Self::TcpRelaying => "tcp_relaying",
+            Self::Tokens => "tokens",
         }
     }
 
@@ -190,14 +194,37 @@ impl Flavour {
                 config.set("relay", "tcp", true);
                 config.set("turn", "max_peer_connections", 4);
             }
+            Self::Tokens => config.set(
+                "auth",
+                "token_server_name",
+                format!("{TOKEN_SERVER_NAME:?}"),
+            ),
         }
-        match self {
+        let text = match self {
             Self::Ha1Only => config.text(),
             _ => config.text() + &format!("ha1_sha256 = {CAROL_SHA256:?}\n"),
+        };
+        match self {
+            Self::Tokens => text + &token_keys(),
+            _ => text,
         }
     }
 }
 
+fn token_keys() -> String {
+    let table = |(id, secret): (&str, &str)| {
+        format!("[[auth.token_keys]]\nid = {id:?}\nsecret = {secret:?}\n")
+    };
+    TOKEN_KEYS.map(table).concat()
+}
+
+/// What a server of [`Flavour::Tokens`] shares with an authorization server: key ids, and keys of AES-256 and AES-128 in base64.
+pub const TOKEN_KEYS: [(&str, &str); 2] = [
+    ("kid-256", "6yEmyhSZ9BqGEv9WuZ9qNeFO1qzU8xVLE7yQVfz2Nn8="),
+    ("kid-128", "cTdKdjBhWHpxN0p2MGFYeg=="),
+];
+/// What it is called in tokens.
+pub const TOKEN_SERVER_NAME: &str = "relay.example.org";
 /// Where a server of [`Flavour::Redirecting`] sends new clients.
 pub const ALTERNATES: [&str; 3] = ["192.0.2.9:3478", "192.0.2.10:5349", "[2001:db8::9]:3478"];
 /// The name in their certificates.

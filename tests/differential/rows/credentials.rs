@@ -36,7 +36,7 @@ pub const CREDENTIALS: &[Row] = &[
     row(
         "a wrong password",
         "RFC 8489 §9.2.4",
-        |side| with(side, |signature| signature.key = [0; 16]),
+        |side| with(side, |signature| signature.key = vec![0; 16]),
         "401: NONCE, REALM",
     )
     .but_webrtc_rs(
@@ -64,7 +64,7 @@ pub const CREDENTIALS: &[Row] = &[
         "RFC 8489 §9.2.4",
         |side| {
             with(side, |signature| {
-                signature.key = [0; 16];
+                signature.key = vec![0; 16];
                 signature.nonce = Some("made up".to_owned());
             })
         },

@@ -15,6 +15,7 @@ PROGRAMS = [
     "turnserver",
     "turnutils_uclient",
     "turnutils_peer",
+    "turnutils_oauth",
     "openssl",
     "node",
     "ip",

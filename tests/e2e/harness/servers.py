@@ -9,6 +9,7 @@ from harness.process import Service, find_program, wait_until
 
 PORT = 3478
 TLS_PORT = 5349
+REALM = "uturn.test"
 SECRET = "a secret of the test run, 32 bytes"
 STATIC_USER = "static"
 PASSWORD = "a password of the test run"
@@ -23,14 +24,14 @@ class Server:
     certificates: Certificates
 
 
-def start_server(context, name, uturn_extra="", with_secret=True):
+def start_server(context, name, uturn_extra="", with_secret=True, uturn_auth=""):
     """Starts the server under test in its namespace and returns once every port answers.
 
-    Without the shared secret, uturn has static users alone.
+    Without the shared secret, uturn has static users alone. `uturn_auth` are further keys of its [auth].
     """
     certificates = make_certificates(context.folder)
     if context.server == "uturn":
-        command = uturn(context, name, certificates, uturn_extra, with_secret)
+        command = uturn(context, name, certificates, (uturn_extra, uturn_auth), with_secret)
     else:
         command = coturn(context, certificates)
     service = Service(context.net.on_server(command), context.folder / f"{name}.log")
@@ -48,11 +49,14 @@ def answers():
     )
 
 
-def uturn(context, name, certificates, extra, with_secret):
+def uturn(context, name, certificates, extras, with_secret):
+    extra, auth = extras
     config = context.folder / f"{name}.toml"
     text = UTURN_CONFIG.format(certificates=certificates)
     if not with_secret:
         text = text.replace(f'shared_secrets = ["{SECRET}"]\n', "")
+    realm = f'realm = "{REALM}"\n'
+    text = text.replace(realm, realm + auth)
     write_secret(config, text + extra)
     return [context.binary, "serve", "--config", config]
 
@@ -70,7 +74,7 @@ certificate = "{{certificates.certificate}}"
 key = "{{certificates.key}}"
 
 [auth]
-realm = "uturn.test"
+realm = "{REALM}"
 shared_secrets = ["{SECRET}"]
 
 [[auth.users]]
@@ -90,5 +94,5 @@ def coturn(context, certificates):
         *["-L", SERVER4, "-L", SERVER4_SECOND, "-L", SERVER6, "-E", SERVER4, "-E", SERVER6],
         *["-p", str(PORT), "--tls-listening-port", str(TLS_PORT)],
         *["--cert", certificates.certificate, "--pkey", certificates.key],
-        *["--realm", "uturn.test", "--use-auth-secret", f"--static-auth-secret={SECRET}"],
+        *["--realm", REALM, "--use-auth-secret", f"--static-auth-secret={SECRET}"],
     ]

@@ -1,8 +1,11 @@
-"""As much STUN as it takes to see that a server answers (RFC 8489 §5, §6)."""
+"""As much STUN as it takes to see that a server answers (RFC 8489 §5, §6), and that it takes a token (RFC 7635)."""
 
+import hashlib
+import hmac
 import os
 import socket
 import struct
+from dataclasses import dataclass
 
 BINDING_REQUEST = 0x0001
 BINDING_SUCCESS = 0x0101
@@ -43,3 +46,65 @@ def ask_udp(address, port, question, timeout):
             return client.recv(2048)
         except OSError:
             return b""
+
+
+ALLOCATE_REQUEST = 0x0003
+ALLOCATE_SUCCESS = 0x0103
+USERNAME, MESSAGE_INTEGRITY, LIFETIME, REALM, NONCE = 0x0006, 0x0008, 0x000D, 0x0014, 0x0015
+REQUESTED_TRANSPORT, ACCESS_TOKEN = 0x0019, 0x001B
+UDP_TRANSPORT = bytes([17, 0, 0, 0])
+
+
+@dataclass
+class Allocated:
+    """The answer to an Allocate."""
+
+    succeeded: bool
+    lifetime: int | None
+    is_signed: bool
+
+
+def allocate_with_token(address, port, key_id, mac_key, token, timeout=2):
+    """Asks for an hour with an access token, signed with the whole of its mac_key."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(timeout)
+        client.connect((address, port))
+        attributes = [(REQUESTED_TRANSPORT, UDP_TRANSPORT), (LIFETIME, struct.pack("!I", 3600))]
+        client.send(message(ALLOCATE_REQUEST, attributes))
+        challenge = attributes_of(client.recv(2048))
+        attributes += [(USERNAME, key_id.encode()), (REALM, challenge[REALM])]
+        attributes += [(NONCE, challenge[NONCE]), (ACCESS_TOKEN, token)]
+        client.send(message(ALLOCATE_REQUEST, attributes, mac_key))
+        answer = client.recv(2048)
+    found = attributes_of(answer)
+    lifetime = struct.unpack("!I", found[LIFETIME])[0] if LIFETIME in found else None
+    # MESSAGE-INTEGRITY is the last attribute, and its HMAC covers what is before it.
+    is_signed = found.get(MESSAGE_INTEGRITY) == digest(mac_key, answer[:-24])
+    return Allocated(struct.unpack("!H", answer[:2])[0] == ALLOCATE_SUCCESS, lifetime, is_signed)
+
+
+def message(kind, attributes, key=None):
+    """A message, signed where there is a key."""
+    body = b"".join(
+        struct.pack("!HH", number, len(value)) + value + bytes(-len(value) % 4)
+        for number, value in attributes
+    )
+    length = len(body) + (24 if key else 0)
+    written = struct.pack("!HHI12s", kind, length, MAGIC_COOKIE, os.urandom(12)) + body
+    if key:
+        written += struct.pack("!HH", MESSAGE_INTEGRITY, 20) + digest(key, written)
+    return written
+
+
+def digest(key, covered):
+    return hmac.new(key, covered, hashlib.sha1).digest()
+
+
+def attributes_of(received):
+    """The attributes of a message by their numbers."""
+    found, rest = {}, received[20:]
+    while len(rest) >= 4:
+        number, length = struct.unpack("!HH", rest[:4])
+        found[number] = rest[4 : 4 + length]
+        rest = rest[4 + length + -length % 4 :]
+    return found

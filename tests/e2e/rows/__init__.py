@@ -1,11 +1,12 @@
 """The rows of the table: one file for each independent client."""
 
-from rows import aiortc, chromium, node, startup, tls, uclient
+from rows import aiortc, chromium, node, startup, tls, tokens, uclient
 
 
 def all_groups():
     return [
         uclient.GROUP,
+        tokens.GROUP,
         tls.GROUP,
         aiortc.GROUP,
         node.GROUP,

@@ -49,6 +49,11 @@ allocations_per_client_address = 4096
 def setup(context):
     """A server, and an echoing peer in the clients' namespace."""
     start_server(context, "uclient", UTURN_CONFIG)
+    start_peer(context)
+
+
+def start_peer(context):
+    """An echoing peer in the clients' namespace."""
     peer = Service(
         ["turnutils_peer", "-p", PEER_PORT, "-L", CLIENT4, "-L", CLIENT6],
         context.folder / "peer.log",

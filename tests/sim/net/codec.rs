@@ -21,11 +21,13 @@ pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
 pub const EVEN_PORT: u16 = 0x0018;
 pub const REQUESTED_TRANSPORT: u16 = 0x0019;
 pub const DONT_FRAGMENT: u16 = 0x001A;
+pub const ACCESS_TOKEN: u16 = 0x001B;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const CONNECTION_ID: u16 = 0x002A;
 pub const ICMP: u16 = 0x8004;
 pub const SOFTWARE: u16 = 0x8022;
+pub const THIRD_PARTY_AUTHORIZATION: u16 = 0x802E;
 
 pub const BINDING: u16 = 0x0001;
 const ALLOCATE: u16 = 0x0003;
@@ -60,7 +62,7 @@ pub struct Signature {
     pub username: Option<String>,
     pub realm: Option<String>,
     pub nonce: Option<String>,
-    pub key: [u8; 16],
+    pub key: Vec<u8>,
 }
 
 impl Request {
@@ -197,15 +199,15 @@ fn set_length(bytes: &mut [u8]) {
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
 }
 
-fn hmac(key: &[u8; 16], bytes: &[u8]) -> [u8; 20] {
+fn hmac(key: &[u8], bytes: &[u8]) -> [u8; 20] {
     let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("any length");
     mac.update(bytes);
     mac.finalize().into_bytes().into()
 }
 
 /// The key of long-term credentials.
-pub fn long_term_key(username: &str, realm: &str, password: &str) -> [u8; 16] {
-    Md5::digest(format!("{username}:{realm}:{password}")).into()
+pub fn long_term_key(username: &str, realm: &str, password: &str) -> Vec<u8> {
+    Md5::digest(format!("{username}:{realm}:{password}")).to_vec()
 }
 
 fn pad(id: Id) -> [u8; 16] {
@@ -318,7 +320,7 @@ impl Message {
         SocketAddr::new(ip, port)
     }
 
-    pub fn integrity(&self, key: &[u8; 16]) -> Integrity {
+    pub fn integrity(&self, key: &[u8]) -> Integrity {
         let Some(at) = self.integrity else {
             return Integrity::Absent;
         };

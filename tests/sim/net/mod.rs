@@ -69,6 +69,8 @@ struct Client {
     flow: Flow,
     username: String,
     password: String,
+    /// The key of an access token, which needs no password.
+    mac_key: Option<Vec<u8>>,
     nonce: Option<String>,
     relayed: Option<SocketAddr>,
 }
@@ -132,6 +134,7 @@ impl Net {
             flow,
             username: username.to_owned(),
             password: password_of(username),
+            mac_key: None,
             nonce: None,
             relayed: None,
         });
@@ -147,6 +150,14 @@ impl Net {
         let client = &mut self.clients[client.0];
         client.username = username.to_owned();
         client.password = password.to_owned();
+        client.mac_key = None;
+    }
+
+    /// From here on the same five-tuple signs with the mac_key of an access token.
+    pub fn log_in_by_token(&mut self, client: ClientId, key_id: &str, mac_key: &[u8]) {
+        let client = &mut self.clients[client.0];
+        client.username = key_id.to_owned();
+        client.mac_key = Some(mac_key.to_vec());
     }
 
     /// A new client with an allocation.
@@ -188,9 +199,10 @@ impl Net {
         self.clients[client.0].relayed.expect("an allocation")
     }
 
-    pub fn key(&self, client: ClientId) -> [u8; 16] {
+    pub fn key(&self, client: ClientId) -> Vec<u8> {
         let client = &self.clients[client.0];
-        long_term_key(&client.username, REALM, &client.password)
+        let of_password = || long_term_key(&client.username, REALM, &client.password);
+        client.mac_key.clone().unwrap_or_else(of_password)
     }
 
     pub fn nonce(&self, client: ClientId) -> Option<String> {

@@ -51,6 +51,7 @@ impl Default for Setup {
                 static_users: STATIC_USERS.map(static_user).to_vec(),
                 separator: ':',
                 after_expiry: AfterExpiry::RefreshFor(GRACE),
+                tokens: auth::TokenKeys::default(),
             },
             peers: peer_filter::Settings {
                 own_addresses: vec![SERVER_V4, SERVER_V6],

@@ -20,7 +20,7 @@ use crate::turn::permission::Permissions;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::relays::{Relay, Relays};
-use crate::turn::request::Authenticated;
+use crate::turn::request::{Authenticated, By};
 use crate::turn::server::Server;
 use crate::turn::{Now, RESERVATION_LIFETIME};
 use crate::wire::Message;
@@ -73,7 +73,7 @@ impl Server {
     ) -> Result<(), Reject> {
         // RFC 8656 §7.2 (2), and the note that a retransmission gets the same response.
         if let Some(relay) = self.relay_of(&flow.five_tuple) {
-            return self.allocate_again(relay, request, &authenticated.username);
+            return self.allocate_again(relay, request, &authenticated);
         }
         let wish = self.read_wish(request, &flow)?;
         // RFC 8489 §10: only who is authenticated, and with a server that it can reach.
@@ -89,6 +89,7 @@ impl Server {
             .map_err(Reject::Quota)?;
         let owner = Owner {
             end: authenticated.end(self.auth.after_expiry(), now),
+            by_token: matches!(authenticated.by, By::Token { .. }),
             username: authenticated.username,
             user_id: authenticated.user_id,
             key: authenticated.key,
@@ -370,12 +371,13 @@ impl Server {
         &mut self,
         relay: RelayId,
         request: &Message<'_>,
-        username: &str,
+        who: &Authenticated,
     ) -> Result<(), Reject> {
         let allocation = self.allocation(relay).ok_or(Reject::NoAllocation)?;
         let flow = allocation.flow;
         let same = allocation.opening.transaction_id == request.transaction_id();
-        if !same || allocation.owner.username != username {
+        let owner = &allocation.owner;
+        if !same || !owner.may_be(who) || owner.username != who.username {
             return Err(Reject::AllocationExists);
         }
         if let Some(reply) = self.allocate_success(relay, request) {
