@@ -123,6 +123,25 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// Counts for another client address from here on; unless that has as many as it may have, which changes nothing.
+    pub fn move_to(&mut self, client: IpAddr) -> Result<(), QuotaReached> {
+        let client = ClientNetwork::of(client);
+        if client == self.client {
+            return Ok(());
+        }
+        let mut counts = self.quotas.counts.hold();
+        let limit = self.quotas.settings.per_client_address;
+        let count = counts.clients.entry(client).or_insert(0);
+        if *count >= limit {
+            return Err(QuotaReached::PerClientAddress { limit });
+        }
+        *count += 1;
+        release(&mut counts.clients, self.client, |count| count);
+        drop(counts);
+        self.client = client;
+        Ok(())
+    }
+
     /// What all allocations of this user share.
     pub fn user_bandwidth(&self) -> &Arc<UserBandwidth> {
         &self.bandwidth

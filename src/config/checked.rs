@@ -174,6 +174,7 @@ fn turn(
         channel_keeps_permission: raw.channel_keeps_permission.value,
         max_permissions: raw.max_permissions.value.0 as usize,
         max_channels: raw.max_channels.value.0 as usize,
+        mobility: raw.mobility.value,
         max_peer_connections: (document.relay.value.tcp.value)
             .then_some(raw.max_peer_connections.value.0 as usize),
         icmp_errors: document.relay.value.icmp_errors.value,

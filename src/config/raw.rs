@@ -103,6 +103,7 @@ sections! {
         max_channels: Number<1, 16384> = "128",
         max_peer_connections: Number<1, 65536> = "32",
         software: bool = "true",
+        mobility: bool = "false",
         draft_address_families: bool = "false",
         alternate_servers: Vec<At<SocketAddr>> = "[]",
         alternate_domain: Domain,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use crate::turn::{AllocationEnded, AllocationOpened, Event, Loudness, Refused};
+use crate::turn::{AllocationEnded, AllocationMoved, AllocationOpened, Event, Loudness, Refused};
 
 /// Lines about refused requests in one [`PERIOD`]: anyone can cause them.
 const MAX_REFUSALS: u32 = 50;
@@ -34,6 +34,7 @@ impl EventLog {
     pub(super) fn write(&mut self, event: &Event, kernel_drops: u32, now: Instant) {
         match event {
             Event::Opened(opened) => self.opened(opened),
+            Event::Moved(moved) => self.moved(moved),
             Event::Ended(ended) => self.ended(ended, kernel_drops),
             Event::Refused(refused) => self.refused(refused, now),
         }
@@ -56,6 +57,16 @@ impl EventLog {
             relayed = %listed(&opened.relayed),
             lifetime = opened.lifetime.as_secs(),
             "allocation opened"
+        );
+    }
+
+    fn moved(&self, moved: &AllocationMoved) {
+        info!(
+            allocation = moved.serial,
+            user = moved.user,
+            client = %self.shown(moved.flow.five_tuple.client.ip()),
+            transport = %moved.flow.five_tuple.transport,
+            "client moved"
         );
     }
 

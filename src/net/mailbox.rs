@@ -13,7 +13,7 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use super::streams::Moved;
 use super::sys::Bell;
-use crate::turn::{Handover, RelayId};
+use crate::turn::{FiveTuple, Flow, Handover, RelayId};
 use crate::wire::data_header::MAX_HEADER;
 
 /// Parcels that may wait for a worker: more are lost, as datagrams are that a full socket has no room for.
@@ -108,6 +108,11 @@ impl Mailbox {
 pub(super) enum Letter {
     /// A client's connection that asks for something which only that worker has.
     Connection(Box<Moved>),
+    /// Whose a client's datagrams are from here on, in place of the worker's own clients.
+    Forward {
+        five_tuple: FiveTuple,
+        to: Option<usize>,
+    },
 }
 
 /// A batch of datagrams for one worker.
@@ -120,26 +125,32 @@ pub(super) struct Parcel {
 
 /// One datagram in a parcel.
 pub(super) struct Item {
-    /// Whose it is, if the place is still taken by the allocation bound to `to`.
-    pub(super) relay: RelayId,
-    pub(super) to: SocketAddr,
-    /// The relay socket that it would have come from.
-    pub(super) from: SocketAddr,
+    pub(super) what: What,
     /// Where the data lies.
     pub(super) body: Range<usize>,
     /// The DSCP and ECN fields that it came with.
     pub(super) tos: u8,
 }
 
+/// What a datagram in a parcel is.
+pub(super) enum What {
+    /// Data from the relay bound to `from` to the one bound to `to`, which was `relay` when it was sent.
+    Data {
+        relay: RelayId,
+        to: SocketAddr,
+        from: SocketAddr,
+    },
+    /// A client's, received by the worker of this number.
+    Client { flow: Flow, by: usize },
+}
+
 impl Parcel {
-    fn add(&mut self, handover: &Handover, data: &[u8], tos: u8) {
+    fn add(&mut self, what: What, data: &[u8], tos: u8) {
         let start = self.bytes.len() + MAX_HEADER;
         self.bytes.resize(start, 0);
         self.bytes.extend_from_slice(data);
         self.items.push(Item {
-            relay: handover.relay,
-            to: handover.to,
-            from: handover.from,
+            what,
             body: start..self.bytes.len(),
             tos,
         });
@@ -182,12 +193,33 @@ impl Handovers {
 
     /// Adds a datagram with this data, which came with the DSCP and ECN fields `tos`.
     pub(super) fn add(&mut self, handover: &Handover, data: &[u8], tos: u8) {
-        let Some(mailbox) = self.mailboxes.get(handover.worker) else {
+        let what = What::Data {
+            relay: handover.relay,
+            to: handover.to,
+            from: handover.from,
+        };
+        self.push(handover.worker, what, data, tos);
+    }
+
+    /// Adds a datagram of a client's, received by the worker of the number `by`, whose allocation `worker` has.
+    pub(super) fn add_client(
+        &mut self,
+        worker: usize,
+        by: usize,
+        flow: Flow,
+        data: &[u8],
+        tos: u8,
+    ) {
+        self.push(worker, What::Client { flow, by }, data, tos);
+    }
+
+    fn push(&mut self, worker: usize, what: What, data: &[u8], tos: u8) {
+        let Some(mailbox) = self.mailboxes.get(worker) else {
             return;
         };
-        let filling = &mut self.filling[handover.worker];
+        let filling = &mut self.filling[worker];
         let parcel = filling.get_or_insert_with(|| mailbox.empty_parcel());
-        parcel.add(handover, data, tos);
+        parcel.add(what, data, tos);
         if parcel.is_full()
             && let Some(parcel) = filling.take()
         {

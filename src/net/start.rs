@@ -25,7 +25,7 @@ use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
-use crate::turn::{NonceKey, Parts, RelayedAddresses, Server};
+use crate::turn::{NonceKey, Parts, RelayedAddresses, Server, TicketKey};
 
 /// A relay that serves clients until it is stopped or dropped.
 pub struct Running {
@@ -47,6 +47,7 @@ struct Shared {
     /// Places for connections with peers.
     peer_connections: Arc<Connections>,
     nonce_key: NonceKey,
+    ticket_key: TicketKey,
     tls: Option<Arc<ServerConfig>>,
     mailboxes: Arc<[Mailbox]>,
     backend: Backend,
@@ -87,6 +88,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         ),
         peer_connections: Connections::new(relay.net.max_connections, usize::MAX),
         nonce_key: NonceKey::new(random()?),
+        ticket_key: TicketKey::new(random()?),
         tls,
         mailboxes,
         backend,
@@ -173,6 +175,7 @@ fn new_worker(
         reply_limiter: SourceLimiter::new(limit, u64::from_le_bytes(random()?)),
         relayed: Arc::clone(&shared.relayed),
         nonce_key: shared.nonce_key.clone(),
+        ticket_key: shared.ticket_key.clone(),
         worker: (number as u64, relay.net.workers.get() as u64),
         seed: random()?,
     });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::channel::Channels;
 use super::five_tuple::Flow;
 use super::method::Missing;
+use super::mobility::Mobility;
 use super::output::{ConnectionId, ReservationToken};
 use super::permission::Permissions;
 use super::relayed_addresses::Protocol;
@@ -95,6 +96,15 @@ impl Owner {
         }
     }
 
+    /// Whether a request from elsewhere is its owner's: another token is another user.
+    pub(super) fn is_the_same(&self, who: &Authenticated) -> bool {
+        match who.by {
+            By::Owner => true,
+            By::Credential { .. } => self.may_be(who),
+            By::Token { .. } => self.by_token && self.user_id == who.user_id,
+        }
+    }
+
     /// Puts the token of a Refresh in the place of the one before: its key id, its mac_key, its end. The allocation goes on to
     /// count for the user that it was opened by.
     pub(super) fn renew_token(&mut self, who: Authenticated, end: Option<Instant>) {
@@ -111,6 +121,8 @@ pub(super) struct Opening {
     pub(super) reserved: Option<ReservationToken>,
     /// Whether the client named a password algorithm, which RFC 8489 brought.
     pub(super) knows_rfc8489: bool,
+    /// Whether the client may move.
+    pub(super) mobile: bool,
     /// The family that was asked for and could not be had.
     pub(super) missing: Option<Missing>,
 }
@@ -130,6 +142,8 @@ pub(super) struct Allocation {
     pub(super) channels: Channels,
     pub(super) meter: Meter,
     pub(super) traffic: Traffic,
+    /// Where its client may keep it when its address changes.
+    pub(super) mobility: Option<Box<Mobility>>,
     /// The connections with peers, where it relays connections instead of datagrams.
     #[allow(
         clippy::box_collection,

@@ -40,10 +40,6 @@ impl ByClient {
             entry.remove();
         }
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.names.len()
-    }
 }
 
 fn five_tuple_of(relay: RelayId, slots: &Slots) -> Option<&FiveTuple> {

@@ -63,6 +63,11 @@ pub struct FiveTuple {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub u32);
 
+impl LinkId {
+    /// That of a client whose connection is lost, and whose allocation is not: no shell has one of this number.
+    pub const NOWHERE: Self = Self(u32::MAX);
+}
+
 /// A five-tuple and the way to reach its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {

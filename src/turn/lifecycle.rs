@@ -12,12 +12,17 @@ use super::relays::Relay;
 use super::server::Server;
 
 impl Server {
-    /// Ends the allocation of a connection that closed.
+    /// Ends the allocation of a connection that closed, unless its client has a ticket to find it by.
     pub fn handle_disconnected(&mut self, flow: Flow, now: Now) {
-        if let Some(relay) = self.relay_of(&flow.five_tuple)
-            && self
-                .allocation(relay)
-                .is_some_and(|allocation| allocation.flow.link == flow.link)
+        let Some(relay) = self.relay_of(&flow.five_tuple) else {
+            return;
+        };
+        let is_its_own = |allocation: &Allocation| {
+            let next = allocation.mobility.as_ref().and_then(|m| m.next);
+            allocation.flow == flow || next.is_some_and(|next| next.flow == flow)
+        };
+        if self.allocation(relay).is_some_and(is_its_own)
+            && !self.survives_disconnection(relay, &flow)
         {
             self.end(relay, EndReason::Disconnected, now.instant);
         }
@@ -95,6 +100,7 @@ impl Server {
         );
         let relay = self.slots.insert(allocation);
         self.relays += 1;
+        self.live += 1;
         self.by_client.insert(relay, &self.slots);
         self.own_relays(relay);
         self.counters.allocations += 1;
@@ -141,6 +147,10 @@ impl Server {
         let Some(allocation) = self.slots.remove(relay) else {
             return;
         };
+        self.live -= 1;
+        if let Some(mobility) = &allocation.mobility {
+            self.forget_ways(&allocation.flow, mobility.via, mobility.next);
+        }
         for connection in allocation.connections.into_iter().flat_map(|all| *all) {
             self.peer_connections.remove(connection);
             self.outputs.push_back(Output::CloseConnection(connection));

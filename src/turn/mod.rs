@@ -13,6 +13,7 @@ mod deadline;
 mod five_tuple;
 mod lifecycle;
 mod method;
+mod mobility;
 mod nonce;
 mod output;
 mod password_algorithms;
@@ -29,11 +30,12 @@ mod slots;
 
 pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+pub use mobility::TicketKey;
 pub use nonce::NonceKey;
 pub use output::{
-    AllocationEnded, AllocationOpened, ConnectPeer, ConnectionId, Event, Handover, Local,
-    OpenError, OpenRelay, OpenedRelay, Output, Refused, RelayId, ReservationToken, ToClient,
-    ToPeer, Want,
+    AllocationEnded, AllocationMoved, AllocationOpened, ConnectPeer, ConnectionId, Event, Forward,
+    Handover, Local, OpenError, OpenRelay, OpenedRelay, Output, Refused, RelayId, ReservationToken,
+    ToClient, ToPeer, Want,
 };
 pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
@@ -80,6 +82,8 @@ pub struct Settings {
     pub max_permissions: usize,
     /// Channels that one allocation may hold.
     pub max_channels: usize,
+    /// Whether a client may keep its allocation when its address changes (RFC 8016).
+    pub mobility: bool,
     /// Connections with peers that one allocation may hold (RFC 6062); `None` where connections are not relayed.
     pub max_peer_connections: Option<usize>,
     /// Which clients are told of ICMP errors.
@@ -103,6 +107,7 @@ impl Default for Settings {
             channel_keeps_permission: true,
             max_permissions: 128,
             max_channels: 128,
+            mobility: false,
             max_peer_connections: None,
             icmp_errors: IcmpErrors::Rfc8489,
             draft_address_families: false,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::allocation::{EndReason, Traffic};
-use super::five_tuple::{ClientAddr, Flow};
+use super::five_tuple::{ClientAddr, FiveTuple, Flow};
 use super::reject::Reject;
 use super::relayed_addresses::Protocol;
 use crate::wire::{DataHeader, Method, PeerAddr};
@@ -56,8 +56,21 @@ pub enum Output {
     },
     /// Close a connection with a peer, and the client's that is bound to it.
     CloseConnection(ConnectionId),
+    /// Have another worker hand over what it receives from a client, or not any more.
+    Forward(Forward),
     /// Tell the operator.
     Event(Event),
+}
+
+/// What another worker is to know of a client: for `Server::handle_forward` there.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward {
+    /// Which worker, counted from 0.
+    pub at: usize,
+    /// The client's.
+    pub five_tuple: FiveTuple,
+    /// The worker that has its allocation.
+    pub to: Option<usize>,
 }
 
 /// A connection with a peer to make (RFC 6062 §5.2).
@@ -170,6 +183,8 @@ pub struct Handover {
 pub enum Event {
     /// An allocation came to be.
     Opened(AllocationOpened),
+    /// The client of an allocation is elsewhere from here on (RFC 8016).
+    Moved(AllocationMoved),
     /// An allocation is gone.
     Ended(AllocationEnded),
     /// A request was refused.
@@ -189,6 +204,17 @@ pub struct AllocationOpened {
     pub relayed: Vec<SocketAddr>,
     /// LIFETIME granted.
     pub lifetime: Duration,
+}
+
+/// The client of an allocation is elsewhere from here on.
+#[derive(Debug)]
+pub struct AllocationMoved {
+    /// A number that no other allocation of this server has.
+    pub serial: u64,
+    /// The user id.
+    pub user: String,
+    /// Where the client is now.
+    pub flow: Flow,
 }
 
 /// An allocation is gone.

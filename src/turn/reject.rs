@@ -12,6 +12,9 @@ use crate::admission::peer_filter::Denied;
 use crate::admission::quota::QuotaReached;
 use crate::auth::AuthError;
 
+/// Mobility Forbidden (RFC 8016 §4.2).
+const CODE_MOBILITY_FORBIDDEN: ErrorCode = ErrorCode(405);
+
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reject {
@@ -71,6 +74,10 @@ pub enum Reject {
     System,
     /// New clients are sent to another server.
     TryAlternate,
+    /// A MOBILITY-TICKET that is of no use here.
+    Ticket(&'static str),
+    /// An allocation that cannot move (RFC 8016 §3.1.2).
+    MobilityForbidden,
     /// A request for an allocation that relays connections, on one that does not.
     NoTcpAllocation,
     /// CONNECTION-ID names no connection that waits for a client.
@@ -256,6 +263,13 @@ impl Reject {
             ),
             Self::System => (CODE_SERVER_ERROR, "system", Info, "Server Error"),
             Self::TryAlternate => (CODE_TRY_ALTERNATE, "try_alternate", Debug, "Try Alternate"),
+            Self::Ticket(what) => (CODE_BAD_REQUEST, "mobility_ticket", Info, *what),
+            Self::MobilityForbidden => (
+                CODE_MOBILITY_FORBIDDEN,
+                "mobility_forbidden",
+                Info,
+                "Mobility Forbidden",
+            ),
             Self::NoTcpAllocation => (
                 CODE_BAD_REQUEST,
                 "no_tcp_allocation",
@@ -370,6 +384,8 @@ mod tests {
             Reject::Exhausted,
             Reject::System,
             Reject::TryAlternate,
+            Reject::Ticket("what is wrong"),
+            Reject::MobilityForbidden,
             Reject::NoTcpAllocation,
             Reject::NoConnection,
             Reject::ConnectionExists,

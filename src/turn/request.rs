@@ -9,7 +9,7 @@ use stun::error_code::{CODE_STALE_NONCE, CODE_UNAUTHORIZED};
 use super::Now;
 use super::five_tuple::Flow;
 use super::method::unknown_attributes;
-use super::output::{Event, Output, Refused};
+use super::output::{Event, Output, Refused, RelayId};
 use super::password_algorithms::{self, OFFERED};
 use super::reject::Reject;
 use super::server::Server;
@@ -92,6 +92,23 @@ impl Server {
         }
     }
 
+    /// The worker that a request is for, where it is not this one: it names something that only that one knows.
+    pub(super) fn worker_for(&self, flow: &Flow, request: &Message<'_>) -> Option<usize> {
+        if self.relay_of(&flow.five_tuple).is_some() {
+            return None;
+        }
+        let elsewhere = self.ways.elsewhere(&flow.five_tuple);
+        elsewhere
+            .or_else(|| self.worker_to_bind(flow, request))
+            .or_else(|| self.worker_of_ticket(request))
+    }
+
+    /// The allocation of another five-tuple that a request names.
+    fn relay_named_by(&self, request: &Message<'_>) -> Option<RelayId> {
+        let relay = self.relay_to_bind(request);
+        relay.or_else(|| self.relay_by_ticket(request))
+    }
+
     /// Carries out a request whose credentials hold. Those that answer on their own return no reply.
     fn obey(
         &mut self,
@@ -120,12 +137,22 @@ impl Server {
                 .map(|()| None)
                 .map_err(|reject| (reject, None));
         }
+        if request.method() == Method::Refresh
+            && let Some(ticket) = self.mobility_ticket(request)
+        {
+            return self
+                .refresh_by_ticket(flow, request, ticket, authenticated, now)
+                .map(|()| None)
+                .map_err(|reject| (reject, None));
+        }
         let relay = existing.ok_or((Reject::NoAllocation, None))?;
+        // Whoever asks for more has heard that it may be here.
+        self.notice_data(&flow.five_tuple);
         match request.method() {
             Method::Connect => return self.connect(relay, request, now).map(|()| None),
             Method::Refresh => {
                 return self
-                    .refresh(relay, request, authenticated, now)
+                    .refresh(relay, flow, request, authenticated, now)
                     .map(|()| None)
                     .map_err(|reject| (reject, None));
             }
@@ -203,7 +230,7 @@ impl Server {
     /// Whether a nonce is the client's. Who asks for something of an allocation from elsewhere may use the one that it has there:
     /// coturn's clients do, and it saves a round trip.
     fn is_fresh(&self, nonce: &[u8], flow: &Flow, request: &Message<'_>, now: Now) -> bool {
-        let there = (self.relay_to_bind(request)).and_then(|relay| self.allocation(relay));
+        let there = (self.relay_named_by(request)).and_then(|relay| self.allocation(relay));
         let there = there.map(|allocation| allocation.flow.five_tuple.client);
         [Some(flow.five_tuple.client), there]
             .into_iter()
@@ -229,7 +256,7 @@ impl Server {
         request: &Message<'_>,
     ) -> Option<Authenticated> {
         let relay = self.relay_of(&flow.five_tuple);
-        let relay = relay.or_else(|| self.relay_to_bind(request))?;
+        let relay = relay.or_else(|| self.relay_named_by(request))?;
         let owner = &self.allocation(relay)?.owner;
         let same = owner.username == username && integrity::verify(request, owner.key.as_bytes());
         same.then(|| Authenticated {

@@ -12,6 +12,7 @@ use super::by_client::ByClient;
 use super::deadline::Deadlines;
 use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
+use super::mobility::{TicketKey, Tickets, Ways};
 use super::nonce::{Features, NonceKey, Nonces};
 use super::output::{Handover, Local, Output, RelayId, ToPeer};
 use super::peer_connections::PeerConnections;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub relayed: Arc<RelayedAddresses>,
     /// The key behind the nonces.
     pub nonce_key: NonceKey,
+    /// The key of mobility tickets.
+    pub ticket_key: TicketKey,
     /// Which worker this is, and of how many: no two workers give an allocation the same number.
     pub worker: (u64, u64),
     /// Where this worker's random numbers start: 32 bytes that nobody can guess.
@@ -82,13 +85,19 @@ pub struct Server {
     limiter: SourceLimiter,
     pub(super) by_client: ByClient,
     pub(super) peer_connections: PeerConnections,
+    pub(super) tickets: Tickets,
+    pub(super) ways: Ways,
+    /// The worker that has received what is being handled, where that is another one.
+    pub(super) via: Option<usize>,
+    /// Allocations that there are.
+    pub(super) live: usize,
     /// What is understood beside RFC 8489 and RFC 8656.
     pub(super) extensions: Extensions,
     /// Relays that are open.
     pub(super) relays: usize,
     /// The number of the next allocation.
     serials: u64,
-    workers: u64,
+    pub(super) workers: u64,
     /// Which of them this is.
     pub(super) worker: usize,
 }
@@ -185,6 +194,10 @@ impl Server {
             pending: None,
             slots: Slots::default(),
             by_client: ByClient::default(),
+            tickets: Tickets::new(&parts.ticket_key),
+            ways: Ways::default(),
+            via: None,
+            live: 0,
             peer_connections: PeerConnections::new(parts.worker.0 as u32, parts.worker.1 as u32),
             relays: 0,
             counters: Counters::default(),
@@ -199,7 +212,7 @@ impl Server {
         match classify(packet) {
             Some(Kind::ChannelData) => {
                 let route = self.channel_data(&flow, packet, now);
-                self.pass_on(route, now)
+                self.pass_on(&flow, route, now)
             }
             Some(Kind::Stun) => match Message::parse(packet) {
                 Ok(message) => self.handle_message(flow, &message, now),
@@ -214,7 +227,7 @@ impl Server {
         match (message.class(), message.method()) {
             (Class::Indication, Method::Send) => {
                 let route = self.send_indication(&flow, message, now);
-                self.pass_on(route, now)
+                self.pass_on(&flow, route, now)
             }
             (Class::Request, Method::Binding) => self.binding(flow, message, now),
             (
@@ -241,15 +254,21 @@ impl Server {
     }
 
     /// Counts data that may leave, and finds out whether it leaves this process.
-    fn pass_on(&mut self, route: Result<ToPeer, DropReason>, now: Now) -> FromClient {
+    fn pass_on(&mut self, flow: &Flow, route: Result<ToPeer, DropReason>, now: Now) -> FromClient {
         match route {
             Ok(route) => {
+                self.notice_data(&flow.five_tuple);
                 self.counters.traffic.packets_to_peer += 1;
                 self.counters.traffic.bytes_to_peer += route.payload.len() as u64;
                 match self.relayed.owner_of(route.target) {
                     None => FromClient::ToPeer(route),
                     Some(owner) => self.relay_to_relay(route, owner, now),
                 }
+            }
+            Err(DropReason::NoAllocation)
+                if let Some(worker) = self.ways.elsewhere(&flow.five_tuple) =>
+            {
+                FromClient::Elsewhere { worker }
             }
             Err(reason) => self.drop_packet(reason),
         }
@@ -277,7 +296,7 @@ impl Server {
 
     /// Allocations that exist.
     pub fn allocations(&self) -> usize {
-        self.by_client.len()
+        self.live
     }
 
     /// Relayed transport addresses that exist: one for each allocation, or two.
@@ -301,7 +320,8 @@ impl Server {
     }
 
     pub(super) fn relay_of(&self, five_tuple: &FiveTuple) -> Option<RelayId> {
-        self.by_client.find(five_tuple, &self.slots)
+        let found = self.by_client.find(five_tuple, &self.slots);
+        found.or_else(|| self.ways.next(five_tuple))
     }
 
     /// The allocation that has this relay.

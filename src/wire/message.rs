@@ -30,6 +30,8 @@ pub const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 pub const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 /// ADDITIONAL-ADDRESS-FAMILY as the drafts before RFC 8656 numbered it, and coturn 4.6 with its `turnutils_uclient`.
 pub const ATTR_DRAFT_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8032);
+/// MOBILITY-TICKET (RFC 8016 §4.1).
+pub const ATTR_MOBILITY_TICKET: AttrType = AttrType(0x8030);
 /// ADDRESS-ERROR-CODE as the drafts before RFC 8656 numbered it.
 pub const ATTR_DRAFT_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8033);
 

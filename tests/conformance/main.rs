@@ -22,6 +22,7 @@ mod target;
 mod rest;
 mod rfc6062;
 mod rfc7635;
+mod rfc8016;
 mod rfc8489_auth;
 mod rfc8489_framing;
 mod rfc8489_message;

@@ -365,7 +365,7 @@ fn no_two_workers_give_an_allocation_the_same_number() {
         }
         let opened = |event: &Event| match event {
             Event::Opened(opened) => Some(opened.serial),
-            Event::Ended(_) | Event::Refused(_) => None,
+            Event::Ended(_) | Event::Moved(_) | Event::Refused(_) => None,
         };
         net.events.iter().filter_map(opened).collect::<Vec<u64>>()
     };

@@ -177,7 +177,7 @@ fn traffic(net: &mut Net) -> Vec<uturn::turn::Traffic> {
         .iter()
         .filter_map(|event| match event {
             Event::Ended(ended) => Some(ended),
-            Event::Opened(_) | Event::Refused(_) => None,
+            Event::Opened(_) | Event::Moved(_) | Event::Refused(_) => None,
         })
         .collect();
     ended.sort_by_key(|ended| ended.serial);

@@ -218,7 +218,7 @@ fn what_a_slow_reader_loses_is_not_counted_as_moved() {
     net.succeed(alice, Request::refresh().lifetime(0));
     let ended = net.events.iter().find_map(|event| match event {
         Event::Ended(ended) => Some(ended.traffic),
-        Event::Opened(_) | Event::Refused(_) => None,
+        Event::Opened(_) | Event::Moved(_) | Event::Refused(_) => None,
     });
     let traffic = ended.expect("the allocation has ended");
     assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 4));

@@ -272,7 +272,7 @@ fn a_name_that_is_too_long_is_refused_and_not_repeated_in_full() {
         assert_eq!(response.error(), Some(code), "{length}");
         let told = net.events.iter().rev().find_map(|event| match event {
             Event::Refused(refused) => refused.username.clone(),
-            Event::Opened(_) | Event::Ended(_) => None,
+            Event::Opened(_) | Event::Moved(_) | Event::Ended(_) => None,
         });
         assert_eq!(told.map(|name| name.chars().count()), Some(64));
     }

@@ -207,6 +207,7 @@ fn a_new_token_takes_the_place_of_the_old_one_under_another_key_id_too() {
 fn user_of(event: &Event) -> Option<&str> {
     match event {
         Event::Opened(opened) => Some(&opened.user),
+        Event::Moved(moved) => Some(&moved.user),
         Event::Ended(ended) => Some(&ended.user),
         Event::Refused(_) => None,
     }

@@ -81,8 +81,12 @@ impl Worker {
                 self.flush(buffer);
                 self.do_outputs(now);
             }
-            // Datagrams are never for another worker, and connections have been handed over.
-            FromClient::Elsewhere { .. } | FromClient::Dropped => {}
+            FromClient::Elsewhere { worker } => {
+                let data = &super::bytes(&self.arena, buffer)[packet.range.clone()];
+                let by = self.mailbox;
+                (self.handovers).add_client(worker, by, flow, data, packet.tos);
+            }
+            FromClient::Dropped => {}
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::os::fd::AsFd;
 
+use super::from_client::Packet;
 use super::{BATCH, Body, Buffer, PARCELS, SLOTS, SLOTS_PER_RELAY, Worker, now, retry};
-use crate::net::mailbox::{Letter, Parcel};
+use crate::net::mailbox::{Letter, Parcel, What};
 use crate::turn::{Now, RelayId};
 use crate::wire::data_header::MAX_HEADER;
 
@@ -77,20 +78,27 @@ impl Worker {
     pub(super) fn open_mail(&mut self) -> bool {
         let mailboxes = std::sync::Arc::clone(&self.mailboxes);
         let mailbox = &mailboxes[self.mailbox];
-        let mut letters = 0;
-        while letters < LETTERS
-            && let Some(Letter::Connection(moved)) = mailbox.take_letter()
-        {
-            self.take_in(*moved);
-            letters += 1;
-        }
-        let more_letters = letters == LETTERS;
         for _ in 0..PARCELS {
             let Some(parcel) = mailbox.take() else {
-                return more_letters;
+                return false;
             };
             self.open_parcel(&parcel);
             mailbox.leave(parcel);
+        }
+        true
+    }
+
+    /// Reads what other workers have written, up to a bound; whether there may be more.
+    pub(super) fn read_letters(&mut self) -> bool {
+        let mailboxes = std::sync::Arc::clone(&self.mailboxes);
+        for _ in 0..LETTERS {
+            match mailboxes[self.mailbox].take_letter() {
+                None => return false,
+                Some(Letter::Connection(moved)) => self.take_in(*moved),
+                Some(Letter::Forward { five_tuple, to }) => {
+                    self.server.handle_forward(five_tuple, to);
+                }
+            }
         }
         true
     }
@@ -99,17 +107,25 @@ impl Worker {
         let now = now();
         let buffer = Buffer::Other(parcel.bytes());
         for item in parcel.items() {
-            let len = item.body.len();
-            let route = self
-                .server
-                .handle_handover(item.relay, item.to, item.from, len, now);
-            if let Some(route) = route {
-                let body = Body {
-                    range: item.body.clone(),
-                    room: 0,
-                    tos: item.tos,
-                };
-                self.queue_to_client(item.relay, &route, body, buffer);
+            let (range, tos) = (item.body.clone(), item.tos);
+            match item.what {
+                What::Data { relay, to, from } => {
+                    let len = range.len();
+                    let route = self.server.handle_handover(relay, to, from, len, now);
+                    if let Some(route) = route {
+                        let body = Body {
+                            range,
+                            room: 0,
+                            tos,
+                        };
+                        self.queue_to_client(relay, &route, body, buffer);
+                    }
+                }
+                What::Client { flow, by } => {
+                    let packet = &parcel.bytes()[range.clone()];
+                    let handled = self.server.handle_forwarded(flow, packet, by, now);
+                    self.do_routed(flow, handled, Packet { range, tos }, buffer, now);
+                }
             }
         }
         self.flush(buffer);

@@ -22,7 +22,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
 use super::event_log::EventLog;
-use super::mailbox::{Handovers, Mailbox};
+use super::mailbox::{Handovers, Letter, Mailbox};
 use super::peer_streams::PeerStreams;
 use super::relay_sockets::RelaySockets;
 use super::streams::{Queued, STREAM_LINK, Streams};
@@ -30,7 +30,7 @@ use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Se
 use super::to_peers::ToPeers;
 use super::udp::UdpListener;
 use crate::auth::UnixTime;
-use crate::turn::{Flow, LinkId, Now, Output, Protocol, RelayId, Server, ToClient};
+use crate::turn::{Flow, Forward, LinkId, Now, Output, Protocol, RelayId, Server, ToClient};
 use crate::wire::data_header::MAX_HEADER;
 use from_stream::Scratch;
 use kernel_drops::KernelDrops;
@@ -234,6 +234,9 @@ impl Worker {
                     if !self.peers.close_relay(relay) {
                         kernel_drops += self.relays.close(relay);
                     }
+                }
+                Output::Forward(Forward { at, five_tuple, to }) => {
+                    self.mailboxes[at].send(Letter::Forward { five_tuple, to });
                 }
                 Output::Connect(wish) => self.connect_peer(&wish, now),
                 Output::BindConnection { connection, flow } => {

@@ -74,6 +74,8 @@ impl Worker {
     }
 
     fn handle_pending(&mut self) {
+        // Before the datagrams that they are about.
+        let more_letters = self.pending.mail && self.read_letters();
         if !self.pending.failed_relays.is_empty() {
             self.drain_errors();
         }
@@ -84,7 +86,7 @@ impl Worker {
             self.drain_relays();
         }
         if self.pending.mail {
-            self.pending.mail = self.open_mail();
+            self.pending.mail = self.open_mail() || more_letters;
         }
         if !self.pending.connections.is_empty() {
             self.drain_connections();

@@ -47,13 +47,16 @@ impl Server {
         Ok(())
     }
 
-    /// The worker that a request is for, where it is not this one: it names something that only that one knows.
-    pub(in crate::turn) fn worker_for(&self, flow: &Flow, request: &Message<'_>) -> Option<usize> {
-        if request.method() != Method::ConnectionBind
-            || self.settings.max_peer_connections.is_none()
-            || !flow.five_tuple.transport.is_stream()
-            || self.relay_of(&flow.five_tuple).is_some()
-        {
+    /// The worker that has the connection which a request would bind, where it is not this one.
+    pub(in crate::turn) fn worker_to_bind(
+        &self,
+        flow: &Flow,
+        request: &Message<'_>,
+    ) -> Option<usize> {
+        let may_be = request.method() == Method::ConnectionBind
+            && self.settings.max_peer_connections.is_some()
+            && flow.five_tuple.transport.is_stream();
+        if !may_be {
             return None;
         }
         let worker = self.peer_connections.worker_of(connection_id(request)?);

@@ -7,6 +7,7 @@ mod connect;
 mod connection_bind;
 mod create_permission;
 mod data;
+mod moves;
 mod refresh;
 mod relay_to_relay;
 mod send;

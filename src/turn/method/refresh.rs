@@ -7,6 +7,7 @@ use turn::proto::lifetime::Lifetime;
 use super::allocate::{requested_family, required};
 use crate::turn::Now;
 use crate::turn::allocation::EndReason;
+use crate::turn::five_tuple::Flow;
 use crate::turn::output::RelayId;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
@@ -21,6 +22,7 @@ impl Server {
     pub(in crate::turn) fn refresh(
         &mut self,
         relay: RelayId,
+        flow: Flow,
         request: &Message<'_>,
         authenticated: Authenticated,
         now: Now,
@@ -30,7 +32,6 @@ impl Server {
         let lifetime = self.granted_lifetime(&decoded)?;
         let end = authenticated.end(self.auth.after_expiry(), now);
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
-        let flow = allocation.flow;
         // RFC 8656 §8.2: the family must be one that the allocation has.
         let family = match requested_family(request) {
             None => None,
@@ -50,8 +51,14 @@ impl Server {
         if allocation.expires < allocation.deadline {
             self.set_deadline(relay);
         }
-        let reply = Reply::success(request)
-            .with(&Lifetime(granted))
+        let mut reply = Reply::success(request).with(&Lifetime(granted));
+        // RFC 8016 §3.2.2: the next ticket, for the one that was shown.
+        if self.mobility_ticket(request).is_some()
+            && let Some((typ, ticket)) = self.ticket_for(relay)
+        {
+            reply = reply.with_raw(typ, &ticket);
+        }
+        let reply = reply
             .software(self.settings.software.as_deref())
             .sign(key.as_bytes());
         // Whoever hears that it is deleted may have its port, its place and its share of the quota at once.

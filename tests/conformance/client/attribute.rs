@@ -29,6 +29,7 @@ pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
 pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
 pub const ICMP: u16 = 0x8004;
 pub const SOFTWARE: u16 = 0x8022;
+pub const MOBILITY_TICKET: u16 = 0x8030;
 pub const ALTERNATE_SERVER: u16 = 0x8023;
 /// ADDITIONAL-ADDRESS-FAMILY in the drafts before RFC 8656.
 pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8032;

@@ -270,6 +270,7 @@ impl Kind {
             Flavour::Plain | Flavour::UsersOnly | Flavour::Ha1Only | Flavour::Compatible => &[],
             // They are unless it is told otherwise, any number of them.
             Flavour::TcpRelaying => &[],
+            Flavour::Mobile => &["--mobility"],
             Flavour::ShortNonce => &["--stale-nonce=2"],
             Flavour::Quota => &["--user-quota=2"],
             Flavour::OnePort => &["--min-port=40000", "--max-port=40000"],

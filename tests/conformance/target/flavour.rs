@@ -63,6 +63,8 @@ pub enum Flavour {
     Ha1Only,
     /// Connections with peers are relayed, four for each allocation.
     TcpRelaying,
+    /// Clients may keep an allocation when their address changes.
+    Mobile,
     /// Access tokens are taken that [`TOKEN_KEYS`] have sealed for [`TOKEN_SERVER_NAME`].
     Tokens,
 }
@@ -80,7 +82,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -101,6 +103,7 @@ impl Flavour {
         Self::Routed,
         Self::Ha1Only,
         Self::TcpRelaying,
+        Self::Mobile,
         Self::Tokens,
     ];
 
@@ -127,6 +130,7 @@ impl Flavour {
             Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
             Self::TcpRelaying => "tcp_relaying",
+            Self::Mobile => "mobile",
             Self::Tokens => "tokens",
         }
     }
@@ -194,6 +198,7 @@ impl Flavour {
                 config.set("relay", "tcp", true);
                 config.set("turn", "max_peer_connections", 4);
             }
+            Self::Mobile => config.set("turn", "mobility", true),
             Self::Tokens => config.set(
                 "auth",
                 "token_server_name",

@@ -379,6 +379,7 @@ impl Net {
                     self.journal.push(Step::ReservationDropped);
                     self.shell.drop_reservation(token);
                 }
+                Output::Forward(forward) => self.shell.forwards.push(forward),
                 Output::Connect(wish) => self.shell.connecting.push(wish),
                 Output::BindConnection { connection, flow } => {
                     self.shell.bound.push((connection, flow));
@@ -399,7 +400,7 @@ impl Net {
     pub fn endings(&self) -> Vec<EndReason> {
         let reason = |event: &Event| match event {
             Event::Ended(ended) => Some(ended.reason),
-            Event::Opened(_) | Event::Refused(_) => None,
+            Event::Opened(_) | Event::Moved(_) | Event::Refused(_) => None,
         };
         self.events.iter().filter_map(reason).collect()
     }

@@ -10,7 +10,7 @@ use uturn::admission::peer_filter::{self, PeerFilter};
 use uturn::admission::quota::{self, Quotas};
 use uturn::admission::rate_limit::{self, SourceLimiter};
 use uturn::auth::{self, AfterExpiry, Authenticator, Secret, StaticPassword, StaticUser};
-use uturn::turn::{self, NonceKey, Parts, RelayAddress, RelayedAddresses};
+use uturn::turn::{self, NonceKey, Parts, RelayAddress, RelayedAddresses, TicketKey};
 
 pub const REALM: &str = "example.org";
 /// Users with a fixed password.
@@ -78,6 +78,7 @@ impl Setup {
             reply_limiter: SourceLimiter::new(&self.replies, 7),
             relayed: Arc::new(RelayedAddresses::new(&self.relay, self.ports)),
             nonce_key: NonceKey::new([7; 32]),
+            ticket_key: TicketKey::new([7; 16]),
             worker: self.worker,
             seed: [7; 32],
             settings: self.turn,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use uturn::turn::{
-    ConnectPeer, ConnectionId, Flow, OpenError, OpenRelay, OpenedRelay, Parity, RelayId,
+    ConnectPeer, ConnectionId, Flow, Forward, OpenError, OpenRelay, OpenedRelay, Parity, RelayId,
     RelayedAddresses, ReservationToken, Want,
 };
 
@@ -19,6 +19,8 @@ pub struct Shell {
     pub connecting: Vec<ConnectPeer>,
     pub bound: Vec<(ConnectionId, Flow)>,
     pub closed: Vec<ConnectionId>,
+    /// What other workers are to know of clients.
+    pub forwards: Vec<Forward>,
     /// Makes the next relay socket fail, once [`spared`](Self::spared) ones have been opened.
     pub fails_with: Option<OpenError>,
     pub spared: u32,
@@ -34,6 +36,7 @@ impl Shell {
             connecting: Vec::new(),
             bound: Vec::new(),
             closed: Vec::new(),
+            forwards: Vec::new(),
             fails_with: None,
             spared: 0,
         }

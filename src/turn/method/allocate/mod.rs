@@ -75,7 +75,13 @@ impl Server {
         if let Some(relay) = self.relay_of(&flow.five_tuple) {
             return self.allocate_again(relay, request, &authenticated);
         }
+        if self.via.is_some() {
+            // The allocation that its datagrams were handed over for is gone, and the worker that receives them is about to learn
+            // that. The client may try again.
+            return Err(Reject::AllocationExists);
+        }
         let wish = self.read_wish(request, &flow)?;
+        let mobile = self.wants_ticket(request, wish.protocol)?;
         // RFC 8489 §10: only who is authenticated, and with a server that it can reach.
         let client_family = Family::of(flow.five_tuple.server.ip());
         if self.settings.alternates.has(client_family) {
@@ -100,6 +106,7 @@ impl Server {
             lifetime: within(wish.lifetime, owner.end, now.instant),
             reserved: wish.reserved,
             knows_rfc8489: request.contains(ATTR_PASSWORD_ALGORITHM),
+            mobile,
             missing,
         };
         self.ask_for_relay(PendingAllocate {
@@ -143,6 +150,17 @@ impl Server {
                 (None, Some(v6)) => Ok((v6, None, missing(Family::V4))),
                 (None, None) => Err(Reject::UnsupportedFamily),
             },
+        }
+    }
+
+    /// Whether the client asks for a ticket (RFC 8016 §3.1.2).
+    fn wants_ticket(&self, request: &Message<'_>, protocol: Protocol) -> Result<bool, Reject> {
+        match (self.mobility_ticket(request), protocol) {
+            (None, _) => Ok(false),
+            // The connections with peers would not find their client.
+            (Some([]), Protocol::Tcp) => Err(Reject::MobilityForbidden),
+            (Some([]), Protocol::Udp) => Ok(true),
+            (Some(_), _) => Err(Reject::Ticket("MOBILITY-TICKET is empty in an Allocate")),
         }
     }
 
@@ -291,6 +309,7 @@ impl Server {
             self.deadlines.add(end, Ending::Reservation(token));
         }
         let meter = self.meter(&owner.admitted);
+        let mobility = opening.mobile.then(Box::default);
         let relays = Relays::new(self.relay(relay, opened));
         self.insert(Allocation {
             serial,
@@ -305,6 +324,7 @@ impl Server {
             channels: Channels::default(),
             meter,
             traffic: Traffic::default(),
+            mobility,
             connections: match protocol {
                 Protocol::Udp => None,
                 Protocol::Tcp => Some(Box::default()),
@@ -335,7 +355,8 @@ impl Server {
     }
 
     /// The success response, the same one for a retransmission.
-    fn allocate_success(&self, relay: RelayId, request: &Message<'_>) -> Option<Vec<u8>> {
+    fn allocate_success(&mut self, relay: RelayId, request: &Message<'_>) -> Option<Vec<u8>> {
+        let ticket = self.ticket_for(relay);
         let allocation = self.allocation(relay)?;
         let opening = &allocation.opening;
         let mut reply = Reply::success(request);
@@ -348,6 +369,9 @@ impl Server {
         reply = reply
             .with(&Lifetime(opening.lifetime))
             .mapped(allocation.flow.five_tuple.client.0);
+        if let Some((typ, ticket)) = ticket {
+            reply = reply.with_raw(typ, &ticket);
+        }
         if let Some(token) = opening.reserved {
             reply = reply.with(&TokenAttribute(token.0.to_vec()));
         }
