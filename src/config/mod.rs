@@ -11,6 +11,7 @@ mod checked;
 mod credentials;
 mod http;
 mod listeners;
+mod nat_discovery;
 mod problem;
 mod raw;
 mod redact;

@@ -25,6 +25,7 @@ sections! {
         auth: Auth = "{}",
         relay: Relay = "{}",
         turn: Turn = "{}",
+        nat_discovery: NatDiscovery,
         peers: Peers = "{}",
         limits: Limits = "{}",
         api: Api,
@@ -90,6 +91,16 @@ sections! {
         draft_address_families: bool = "false",
         alternate_servers: Vec<At<SocketAddr>> = "[]",
         alternate_domain: Domain,
+    }
+
+    /// NAT behaviour discovery.
+    struct NatDiscovery {
+        alternate_addresses: Vec<At<IpAddr>>,
+        alternate_external: Vec<At<IpAddr>> = "[]",
+        alternate_port: Number<1, 65535> = "3479",
+        response_port: bool = "false",
+        replies_per_second: Number<1, 1_000_000> = "10",
+        replies_burst: Number<1, 1_000_000> = "50",
     }
 
     /// Which peers may be reached.

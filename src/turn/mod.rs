@@ -13,6 +13,7 @@ mod deadline;
 mod five_tuple;
 mod lifecycle;
 mod method;
+mod nat_discovery;
 mod nonce;
 mod output;
 mod password_algorithms;
@@ -28,6 +29,7 @@ mod slots;
 
 pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+pub use nat_discovery::{NatDiscovery, Origins};
 pub use nonce::NonceKey;
 pub use output::{
     AllocationEnded, AllocationOpened, Event, Handover, Local, OpenError, OpenRelay, OpenedRelay,
@@ -81,6 +83,8 @@ pub struct Settings {
     pub draft_address_families: bool,
     /// Other servers that new clients are sent to.
     pub alternates: Alternates,
+    /// NAT behaviour discovery, where it is offered.
+    pub nat_discovery: Option<NatDiscovery>,
     /// Whether a 403 names the rule that denied the peer.
     pub name_rule_in_reply: bool,
 }
@@ -99,6 +103,7 @@ impl Default for Settings {
             icmp_errors: IcmpErrors::Rfc8489,
             draft_address_families: false,
             alternates: Alternates::default(),
+            nat_discovery: None,
             name_rule_in_reply: false,
         }
     }

@@ -256,9 +256,14 @@ impl<'a> Message<'a> {
 
     /// The comprehension-required attributes that this server does not understand, for a 420.
     pub fn unknown(&self) -> Vec<AttrType> {
+        self.unknown_but(&[])
+    }
+
+    /// The same, where a usage of STUN gives a meaning to `known`.
+    pub fn unknown_but(&self, known: &[AttrType]) -> Vec<AttrType> {
         self.attributes()
             .map(|(typ, _)| typ)
-            .filter(|typ| is_unknown(*typ))
+            .filter(|typ| is_unknown(*typ) && !known.contains(typ))
             .take(MAX_UNKNOWN_LISTED)
             .collect()
     }

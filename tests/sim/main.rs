@@ -14,6 +14,7 @@ mod data;
 mod dual;
 mod garbage;
 mod icmp;
+mod nat_discovery;
 mod permissions;
 mod policy;
 mod ports;

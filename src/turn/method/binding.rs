@@ -17,6 +17,9 @@ impl Server {
         if !self.may_answer(&flow, now) {
             return FromClient::Dropped;
         }
+        if let Some(answered) = self.discover(flow, request, now) {
+            return answered;
+        }
         if request.has_unknown() {
             self.reply(flow, unknown_attributes(request).finish());
             return FromClient::Control;

@@ -5,6 +5,7 @@ mod binding;
 mod channel_bind;
 mod create_permission;
 mod data;
+mod nat_discovery;
 mod refresh;
 mod relay_to_relay;
 mod send;
