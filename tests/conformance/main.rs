@@ -20,6 +20,8 @@ mod namespace;
 mod target;
 
 mod rest;
+mod rfc5780;
+mod rfc7065;
 mod rfc8489_auth;
 mod rfc8489_framing;
 mod rfc8489_message;

@@ -61,6 +61,8 @@ pub enum Flavour {
     Routed,
     /// Of one user nothing is stored but an MD5.
     Ha1Only,
+    /// A second IPv4 address and a second port, from which clients can have their replies.
+    NatDiscovery,
 }
 
 /// The ports that a server is started on.
@@ -76,7 +78,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -96,6 +98,7 @@ impl Flavour {
         Self::Compatible,
         Self::Routed,
         Self::Ha1Only,
+        Self::NatDiscovery,
     ];
 
     /// As it appears in a variable's name.
@@ -120,6 +123,7 @@ impl Flavour {
             Self::Compatible => "compatible",
             Self::Routed => "routed",
             Self::Ha1Only => "ha1_only",
+            Self::NatDiscovery => "nat_discovery",
         }
     }
 
@@ -182,6 +186,11 @@ impl Flavour {
                 config.set("peers", "allow", "[\"10.76.0.0/14\", \"fd00::/8\"]");
             }
             Self::Ha1Only => {}
+            Self::NatDiscovery => {
+                config.set("nat_discovery", "alternate_addresses", "[\"127.0.0.2\"]");
+                config.set("nat_discovery", "alternate_port", ports.relay);
+                config.set("nat_discovery", "response_port", true);
+            }
         }
         match self {
             Self::Ha1Only => config.text(),
