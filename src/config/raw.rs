@@ -12,10 +12,11 @@ use super::text::{
     Name, Realm, SecretText, Separator, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Period, Ports};
-use super::uri::{IceUri, Origin};
+use super::uri::Origin;
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
 use crate::turn::{ChannelNumbers, IcmpErrors};
+use crate::wire::uri::ServerUri;
 
 sections! {
     /// The whole file.
@@ -134,7 +135,7 @@ sections! {
     struct Api {
         listen: Vec<At<SocketAddr>> = r#"["127.0.0.1:3480"]"#,
         trusted_proxies: Vec<At<PeerRange>> = "[]",
-        uris: Vec<At<IceUri>>,
+        uris: Vec<At<ServerUri>>,
         ttl: Period<60, { 365 * DAY }> = r#""24h""#,
         max_ttl: Period<60, { 365 * DAY }> = r#""48h""#,
         origins: Vec<At<Origin>> = "[]",

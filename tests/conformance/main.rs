@@ -21,6 +21,7 @@ mod target;
 
 mod rest;
 mod rfc5780;
+mod rfc5928;
 mod rfc7065;
 mod rfc8489_auth;
 mod rfc8489_framing;
