@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
 use uturn::admission::rate_limit;
 use uturn::turn::{DropReason, NatDiscovery, Origins, Transport};
 
@@ -280,6 +282,46 @@ fn a_flood_gets_fewer_bytes_out_than_it_puts_in() {
             received <= larger * largest + small * 64,
             "{received}: {request:?}"
         );
+    }
+}
+
+/// Whatever a request says, at most one reply leaves: to the address that asks, from one of the four, and well-formed.
+#[test]
+fn no_request_leads_to_more_than_one_small_reply() {
+    let seed = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut net = net(|_| {});
+    for _ in 0..20_000 {
+        let mut request = Request::binding();
+        for _ in 0..random.random_range(0..4) {
+            let typ = match random.random_range(0..6) {
+                0 => CHANGE_REQUEST,
+                1 => PADDING,
+                2 => RESPONSE_PORT,
+                3 => 0x8028,
+                4 => 0x0006,
+                _ => random.random(),
+            };
+            let mut value = vec![0; random.random_range(0..40)];
+            random.fill_bytes(&mut value);
+            request = request.with(typ, value);
+        }
+        let mut bytes = request.encode(net.transaction(), None);
+        if random.random_bool(0.1) {
+            let at = random.random_range(0..bytes.len());
+            bytes[at] = random.random();
+        }
+        net.advance(Duration::from_millis(20));
+        let server = at(ORIGINS[random.random_range(0..4)].1);
+        let replies = net.ask((at(CLIENT), server), &bytes);
+        assert!(replies.len() <= 1);
+        for (from, to, reply) in replies {
+            assert!(ORIGINS.iter().any(|(_, origin)| at(origin) == from));
+            assert_eq!(to.ip(), at(CLIENT).ip());
+            assert!(reply.len() <= bytes.len().max(80), "{bytes:02x?}");
+            Message::decode(&reply);
+        }
     }
 }
 
