@@ -1,12 +1,13 @@
 """The rows of the table: one file for each independent client."""
 
-from rows import aiortc, chromium, node, startup, tls, uclient
+from rows import aiortc, chromium, natdiscovery, node, startup, tls, uclient
 
 
 def all_groups():
     return [
         uclient.GROUP,
         tls.GROUP,
+        natdiscovery.GROUP,
         aiortc.GROUP,
         node.GROUP,
         node.USERS_GROUP,
