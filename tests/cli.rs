@@ -239,6 +239,31 @@ fn dns_tells_the_public_address_and_none_of_the_alternate_ones() {
 }
 
 #[test]
+fn dns_tells_of_tls_where_there_is_a_certificate() {
+    let directory = Directory::new("dns-tls");
+    let made = rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]);
+    let made = made.expect("a certificate");
+    let certificate = directory.write("certificate.pem", &made.cert.pem());
+    let key = directory.write("key.pem", &made.signing_key.serialize_pem());
+    let tables = format!(
+        "[listen]\nudp = []\ntcp = []\ntls = [\"127.0.0.1:443\"]\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    );
+    let records = records_of(&directory, &tables, &[]);
+    for line in [
+        "_turns._tcp.example.org. 3600 IN SRV 0 0 443 turn.example.org.",
+        "_stuns._tcp.example.org. 3600 IN SRV 0 0 443 turn.example.org.",
+        "example.org. 3600 IN NAPTR 100 10 \"S\" \"RELAY:turn.tls\" \"\" _turns._tcp.example.org.",
+    ] {
+        assert!(records.contains(line), "{line}: {records}");
+    }
+    // Within TLS, DNS-SD has no name for it, and there is no comment about nothing.
+    assert!(
+        !records.contains("_turnserver") && !records.contains("RFC 8155"),
+        "{records}"
+    );
+}
+
+#[test]
 fn dns_knows_a_host_of_another_domain_and_wrong_names() {
     let directory = Directory::new("dns-host");
     let tables = "[listen]\nudp = []\ntcp = [\"127.0.0.1:3478\"]\n";

@@ -1,14 +1,15 @@
 //! `uturn dns`: the records by which clients find the server of a domain.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{FAILED, FINE, refuse, show};
 use crate::config::{self, Checked};
-use crate::net::{Listener, ListenerTransport};
+use crate::net::ListenerTransport;
+use crate::turn::Origins;
 
 /// Print the DNS records by which clients find this server
 ///
@@ -84,25 +85,12 @@ impl Served {
         let relay = &checked.relay;
         let origins = relay.turn.nat_discovery.iter();
         let origins: Vec<_> = origins.flat_map(|discovery| &discovery.origins).collect();
-        // The other three addresses of NAT behaviour discovery are told by the protocol.
-        let is_alternate = |listener: &Listener| {
-            listener.transport == ListenerTransport::Udp
-                && origins.iter().any(|origins| {
-                    let [primary, alternate] = origins.ports;
-                    let (ip, port) = (listener.address.ip(), listener.address.port());
-                    let is_any =
-                        ip.is_unspecified() && ip.is_ipv4() == origins.addresses[0].is_ipv4();
-                    match origins.addresses.iter().position(|address| *address == ip) {
-                        Some(0) => port == alternate,
-                        Some(_) => port == primary || port == alternate,
-                        None => is_any && port == alternate,
-                    }
-                })
-        };
-        let listeners = relay.net.listeners.iter();
-        let listeners: Vec<_> = listeners
-            .filter(|listener| !is_alternate(listener))
-            .collect();
+        let listeners = relay.net.listeners.iter().filter(|listener| {
+            let is_udp = listener.transport == ListenerTransport::Udp;
+            let mut origins = origins.iter();
+            !(is_udp && origins.any(|origins| is_alternate(listener.address, origins)))
+        });
+        let listeners: Vec<_> = listeners.collect();
         let mut addresses: Vec<_> = listeners
             .iter()
             .filter_map(|listener| config::public(listener.address, &relay.net.relay_addresses))
@@ -125,6 +113,15 @@ impl Served {
                 .collect(),
         }
     }
+}
+
+/// Whether a listener has but the other three addresses of NAT behaviour discovery, which the protocol tells.
+fn is_alternate(listener: SocketAddr, origins: &Origins) -> bool {
+    let (ip, port) = (listener.ip(), listener.port());
+    let [primary, alternate] = origins.addresses;
+    let is_any = ip.is_unspecified() && ip.is_ipv4() == primary.is_ipv4();
+    let is_primary = (is_any || ip == primary) && port == origins.ports[0];
+    (is_any || ip == primary || ip == alternate) && origins.ports.contains(&port) && !is_primary
 }
 
 /// How a transport is named in the DNS.
@@ -278,7 +275,7 @@ impl Zone<'_> {
 
     /// RFC 6763 §6.1: where there is nothing to say, a TXT record with one empty string.
     fn dns_sd(&self, served: &Served) -> String {
-        let mut text = "\n; DNS service discovery (RFC 8155 §5), for clients that look for a TURN server of the network they are in.\n".to_owned();
+        let mut lines = String::new();
         for (service, ports) in &served.ports {
             let label = match service.transport {
                 ListenerTransport::Udp => "_turnserver._udp",
@@ -287,15 +284,17 @@ impl Zone<'_> {
                 ListenerTransport::Tls => continue,
             };
             let instance = format!("uturn.{label}");
-            let (name, target) = (
-                format!("{label}.{}", self.domain),
-                format!("{instance}.{}", self.domain),
-            );
-            text += &self.line(&name, "PTR", &format!("{target}."));
-            text += &self.srv(&instance, &ports[..1]);
-            text += &self.line(&target, "TXT", "\"\"");
+            let name = format!("{label}.{}", self.domain);
+            let target = format!("{instance}.{}", self.domain);
+            lines += &self.line(&name, "PTR", &format!("{target}."));
+            lines += &self.srv(&instance, &ports[..1]);
+            lines += &self.line(&target, "TXT", "\"\"");
         }
-        text
+        if lines.is_empty() {
+            return lines;
+        }
+        let heading = "DNS service discovery (RFC 8155 §5), for clients that look for a TURN server of the network they are in.";
+        format!("\n; {heading}\n{lines}")
     }
 }
 

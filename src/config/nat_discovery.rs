@@ -59,17 +59,7 @@ pub(super) fn check(
             }
         }
     }
-    for at in &raw.alternate_external.value {
-        let of_family = |alternate: &At<IpAddr>| alternate.value.is_ipv4() == at.value.is_ipv4();
-        if !alternates.iter().any(of_family) {
-            let wrong = format!("no alternate address is {}", family_name(at.value));
-            reader.report(
-                Problem::error(at.span.clone(), wrong).help(
-                    "`alternate_external` is what clients see instead of an alternate address",
-                ),
-            );
-        }
-    }
+    report_external(alternates, &raw.alternate_external.value, reader);
     let settings = NatDiscovery {
         origins,
         response_port: raw.response_port.value,
@@ -81,47 +71,36 @@ pub(super) fn check(
     (settings, more)
 }
 
+/// Each external address belongs to the alternate one of its family.
+fn report_external(alternates: &[At<IpAddr>], external: &[At<IpAddr>], reader: &mut Reader) {
+    for (index, at) in external.iter().enumerate() {
+        let of_family = |other: &&At<IpAddr>| other.value.is_ipv4() == at.value.is_ipv4();
+        let family = family_name(at.value);
+        let problem = if let Some(first) = external[..index].iter().find(of_family) {
+            Problem::error(at.span.clone(), format!("a second {family} address"))
+                .also(first.span.clone(), "the first")
+                .help("the alternate address is seen as one")
+        } else if !alternates.iter().any(|alternate| of_family(&alternate)) {
+            Problem::error(at.span.clone(), format!("no alternate address is {family}"))
+                .help("`alternate_external` is what clients see instead of an alternate address")
+        } else {
+            continue;
+        };
+        reader.report(problem);
+    }
+}
+
 /// The addresses that an alternate one makes together with the first UDP listener of its family.
 fn origins_of(
     alternate: &At<IpAddr>,
     raw: &raw::NatDiscovery,
     beside: &Beside<'_>,
 ) -> Result<Origins, Box<Problem>> {
+    let (primary, listener) = primary_of(alternate, beside)?;
     let address = alternate.value;
-    let family = family_name(address);
-    let wrong = |wrong: String, help: &str| {
-        Box::new(Problem::error(alternate.span.clone(), wrong).help(help))
-    };
-    let unusable = address.is_unspecified() || address.is_multicast();
-    if unusable {
+    if primary == address {
         return Err(wrong(
-            format!("{address} is no address that a client could send to"),
-            "write the second address of this host",
-        ));
-    }
-    let Some(primary) = beside.listeners.iter().find(|at| {
-        let Listener { transport, address } = at.value;
-        transport == ListenerTransport::Udp && address.is_ipv4() == alternate.value.is_ipv4()
-    }) else {
-        return Err(wrong(
-            format!("no UDP listener is {family}"),
-            "add one to `udp` in [listen]: its address and port are the primary ones",
-        ));
-    };
-    let mut relays = beside.relays.iter().map(|relay| relay.bind);
-    let ip = match primary.value.address.ip() {
-        // What the default route uses, unless another was written.
-        ip if ip.is_unspecified() => relays.find(|ip| ip.is_ipv4() == address.is_ipv4()),
-        ip => Some(ip),
-    };
-    let Some(ip) = ip else {
-        return Err(wrong(
-            format!("the primary {family} address is not known"),
-            "write the address of this host into `udp` of [listen]",
-        ));
-    };
-    if ip == address {
-        return Err(wrong(
+            alternate,
             format!("{address} is the primary address: clients need another one beside it"),
             "write the second address of this host, or make this the second one by `udp` in [listen]",
         ));
@@ -129,43 +108,102 @@ fn origins_of(
     if let Some(problem) = cannot_bind(alternate, "alternate_external", beside.host) {
         return Err(Box::new(problem));
     }
-    let port = primary.value.address.port();
-    if port == 0 {
-        return Err(Box::new(
-            Problem::error(
-                primary.span.clone(),
-                "the primary port has to be a fixed one",
-            )
-            .also(alternate.span.clone(), "for this")
-            .help("write a port such as 3478"),
+    Ok(Origins {
+        addresses: [primary, address],
+        external: told(alternate, primary, raw, beside.relays)?,
+        ports: ports(alternate, listener, raw)?,
+    })
+}
+
+/// The primary address beside an alternate one, and the listener that has it.
+fn primary_of<'a>(
+    alternate: &At<IpAddr>,
+    beside: &Beside<'a>,
+) -> Result<(IpAddr, &'a At<Listener>), Box<Problem>> {
+    let address = alternate.value;
+    let family = family_name(address);
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(wrong(
+            alternate,
+            format!("{address} is no address that a client could send to"),
+            "write the second address of this host",
         ));
     }
-    let other_port = raw.alternate_port.value.0 as u16;
-    if port == other_port {
+    let Some(listener) = beside.listeners.iter().find(|at| {
+        let is_udp = at.value.transport == ListenerTransport::Udp;
+        is_udp && at.value.address.is_ipv4() == address.is_ipv4()
+    }) else {
+        return Err(wrong(
+            alternate,
+            format!("no UDP listener is {family}"),
+            "add one to `udp` in [listen]: its address and port are the primary ones",
+        ));
+    };
+    let mut relays = beside.relays.iter().map(|relay| relay.bind);
+    let primary = match listener.value.address.ip() {
+        // What the default route uses, unless another was written.
+        ip if ip.is_unspecified() => relays.find(|ip| ip.is_ipv4() == address.is_ipv4()),
+        ip => Some(ip),
+    };
+    let primary = primary.ok_or_else(|| {
+        wrong(
+            alternate,
+            format!("the primary {family} address is not known"),
+            "write the address of this host into `udp` of [listen]",
+        )
+    })?;
+    Ok((primary, listener))
+}
+
+/// The primary port, which is the listener's, and the alternate one.
+fn ports(
+    alternate: &At<IpAddr>,
+    listener: &At<Listener>,
+    raw: &raw::NatDiscovery,
+) -> Result<[u16; 2], Box<Problem>> {
+    let primary = listener.value.address.port();
+    if primary == 0 {
+        let wrong = "the primary port has to be a fixed one";
+        let problem = Problem::error(listener.span.clone(), wrong);
+        let problem = problem.also(alternate.span.clone(), "for this");
+        return Err(Box::new(problem.help("write a port such as 3478")));
+    }
+    let other = raw.alternate_port.value.0 as u16;
+    if primary == other {
         let place = raw.alternate_port.span.clone();
-        let place = place.or_else(|| primary.span.clone());
+        let place = place.or_else(|| listener.span.clone());
+        let wrong = format!("{primary} is both the primary and the alternate port");
+        let problem = Problem::error(place, wrong);
         return Err(Box::new(
-            Problem::error(
-                place,
-                format!("{port} is both the primary and the alternate port"),
-            )
-            .help("set `alternate_port` to another port, such as 3479"),
+            problem.help("set `alternate_port` to another port, such as 3479"),
         ));
     }
-    let external = [external_of(ip, beside.relays), given(raw, address)];
-    let told = match external {
-        [None, None] => [ip, address],
+    Ok([primary, other])
+}
+
+/// What clients see of both addresses: either has a NAT before it, or neither.
+fn told(
+    alternate: &At<IpAddr>,
+    primary: IpAddr,
+    raw: &raw::NatDiscovery,
+    relays: &[RelayAddress],
+) -> Result<[IpAddr; 2], Box<Problem>> {
+    let address = alternate.value;
+    let told = match [external_of(primary, relays), given(raw, address)] {
+        [None, None] => [primary, address],
         [Some(first), Some(second)] => [first, second],
         [Some(_), None] => {
             return Err(wrong(
+                alternate,
                 format!("clients would be told {address}, which a NAT stands before"),
                 "set `alternate_external` to the public address that leads to it",
             ));
         }
         [None, Some(_)] => {
             return Err(wrong(
+                alternate,
                 format!(
-                    "clients would be told {ip} as the address beside it, which no NAT stands before"
+                    "clients would be told {primary} as the address beside it, which no NAT stands before"
                 ),
                 "set `external` in [relay] to the public address of the primary one, or remove `alternate_external`",
             ));
@@ -173,15 +211,16 @@ fn origins_of(
     };
     if told[0] == told[1] {
         return Err(wrong(
+            alternate,
             format!("clients see both addresses as {}", told[0]),
             "NAT behaviour discovery needs two public addresses",
         ));
     }
-    Ok(Origins {
-        addresses: [ip, address],
-        external: told,
-        ports: [port, other_port],
-    })
+    Ok(told)
+}
+
+fn wrong(alternate: &At<IpAddr>, sentence: String, help: &str) -> Box<Problem> {
+    Box::new(Problem::error(alternate.span.clone(), sentence).help(help))
 }
 
 /// What stands before the primary address.

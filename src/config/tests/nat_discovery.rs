@@ -150,6 +150,12 @@ fn mistakes_about_alternate_addresses_are_refused() {
         ),
         (
             with(
+                "alternate_addresses = [\"203.0.113.6\"]\nalternate_external = [\"198.51.100.8\", \"198.51.100.9\"]\n",
+            ),
+            "a second IPv4 address",
+        ),
+        (
+            with(
                 "alternate_addresses = [\"203.0.113.6\"]\nalternate_external = [\"198.51.100.8\"]\n",
             ),
             "which no NAT stands before",

@@ -22,7 +22,7 @@ const HEADER: usize = 4;
 const RESPONSE_PORT_WEIGHT: usize = 2;
 
 /// What a request asks for.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 struct Asked {
     change_ip: bool,
     change_port: bool,
@@ -53,19 +53,10 @@ impl Server {
         let (origins, origin) = offered
             .iter()
             .find_map(|origins| Some((origins, origins.find(server)?)))?;
-        let unknown = request.unknown_but(known(*response_port));
-        if !unknown.is_empty() {
-            let reject = Reject::UnknownAttributes;
-            let reply =
-                Reply::error(request, reject.code(), &reject.reason(false)).unknown(unknown);
-            self.reply(flow, reply.finish());
-            return Some(FromClient::Control);
-        }
-        let asked = match Asked::of(request) {
+        let asked = match Asked::of(request, *response_port) {
             Ok(asked) => asked,
-            Err(reject) => {
-                let reply = Reply::error(request, reject.code(), &reject.reason(false));
-                self.reply(flow, reply.finish());
+            Err(refusal) => {
+                self.reply(flow, refusal.finish());
                 return Some(FromClient::Control);
             }
         };
@@ -85,7 +76,8 @@ impl Server {
             });
             return Some(FromClient::Control);
         }
-        if asked == Asked::default() {
+        // What it carries beyond RFC 8489 is of this usage.
+        if !request.has_unknown() {
             return None;
         }
         self.dropped(DropReason::ReplyLimit);
@@ -100,7 +92,18 @@ fn known(response_port: bool) -> &'static [AttrType] {
 }
 
 impl Asked {
-    fn of(request: &Message<'_>) -> Result<Self, Reject> {
+    /// Reads a request; the error is the response that refuses it.
+    fn of(request: &Message<'_>, response_port: bool) -> Result<Self, Reply> {
+        let refusal = |reject: Reject| Reply::error(request, reject.code(), &reject.reason(false));
+        let unknown = request.unknown_but(known(response_port));
+        if unknown.is_empty() {
+            Self::read(request).map_err(refusal)
+        } else {
+            Err(refusal(Reject::UnknownAttributes).unknown(unknown))
+        }
+    }
+
+    fn read(request: &Message<'_>) -> Result<Self, Reject> {
         let mut asked = Self::default();
         // RFC 5780 §7.2: A is "change IP", B is "change port".
         if let Some(value) = request.get(ATTR_CHANGE_REQUEST) {
