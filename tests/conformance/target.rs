@@ -239,7 +239,7 @@ pub fn start_with(config: &str) -> Option<(ExitStatus, String)> {
 /// What a command of `uturn` prints for `config`, with what it says is wrong, and whether nothing is.
 pub fn run(config: &str, arguments: &[&str]) -> Option<(bool, String)> {
     if is_foreign() {
-        return not_run("a server started by the tests");
+        return not_run("a command of uturn's own");
     }
     let Output {
         status,

@@ -104,6 +104,36 @@ fn a_request_that_asks_for_nothing_is_told_of_the_other_address() {
 }
 
 #[test]
+fn each_family_has_its_own_four_addresses() {
+    let addresses = [ip("2600:1:1::5"), ip("2600:1:1::6")];
+    let mut net = net(|settings| {
+        settings.origins.push(Origins {
+            addresses,
+            external: addresses,
+            ports: [3478, 4000],
+        });
+    });
+    let (client, server) = (at("[2001:db8::1]:40000"), at("[2600:1:1::5]:3478"));
+    let bytes = change(6).encode(net.transaction(), None);
+    let replies = net.ask((client, server), &bytes);
+    let [(from, to, reply)] = &replies[..] else {
+        panic!("{replies:?}");
+    };
+    assert_eq!((*from, *to), (at("[2600:1:1::6]:4000"), client));
+    let reply = Message::decode(reply);
+    assert_eq!(reply.address(XOR_MAPPED_ADDRESS), client);
+    let other = reply.get(OTHER_ADDRESS).expect("OTHER-ADDRESS");
+    assert_eq!(other[..4], [0, 2, 0x0F, 0xA0]);
+    assert_eq!(
+        other[4..],
+        [0x26, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6]
+    );
+    assert_eq!(reply.bytes.len(), 116);
+    let (from, ..) = ask(&mut net, PRIMARY, &change(6));
+    assert_eq!(from, at("9.1.1.6:3479"));
+}
+
+#[test]
 fn behind_a_nat_clients_are_told_what_they_see() {
     let mut net = net(|settings| settings.origins[0].external = [ip("9.8.8.1"), ip("9.8.8.2")]);
     let (from, _, reply) = ask(&mut net, PRIMARY, &change(4));
