@@ -11,7 +11,8 @@ mod net;
 
 use net::codec::{Request, channel_data};
 use net::{ClientId, Net, Setup};
-use uturn::turn::{DropReason, FromClient, IcmpErrors};
+use uturn::admission::rate_limit;
+use uturn::turn::{DropReason, FromClient, IcmpErrors, NatDiscovery, Origins};
 use uturn::wire::Icmp;
 
 struct Counting;
@@ -204,6 +205,42 @@ fn a_binding_request_is_answered_without_allocation() {
     let request = Request::binding().encode(net.transaction(), None);
     assert_free(&mut net, client, &request, |routed| {
         matches!(routed, FromClient::Reply(_))
+    });
+}
+
+/// Where NAT behaviour is told of, larger replies may cost something until their limit is reached; a flood does not.
+#[test]
+fn past_the_limit_of_nat_discovery_a_binding_request_costs_no_allocation() {
+    let addresses = ["9.1.1.5", "9.1.1.6"].map(net::ip);
+    let mut net = Net::with(|setup| {
+        lift_limits(setup);
+        setup.turn.nat_discovery = Some(NatDiscovery {
+            origins: vec![Origins {
+                addresses,
+                external: addresses,
+                ports: [3478, 3479],
+            }],
+            response_port: true,
+            replies: rate_limit::Settings {
+                per_second: 1,
+                burst: 1,
+            },
+        });
+    });
+    let client = net.client("nobody");
+    let request = Request::binding().encode(net.transaction(), None);
+    let (address, server) = (net.address(client), net.flow(client).five_tuple.server);
+    assert_eq!(net.ask((address, server), &request)[0].2.len(), 68);
+    assert_free(
+        &mut net,
+        client,
+        &request,
+        |routed| matches!(routed, FromClient::Reply(reply) if reply.as_bytes().len() == 32),
+    );
+    let change = Request::binding().with(0x0003, [0, 0, 0, 6]);
+    let change = change.encode(net.transaction(), None);
+    assert_free(&mut net, client, &change, |routed| {
+        *routed == FromClient::Dropped
     });
 }
 

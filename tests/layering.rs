@@ -28,7 +28,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("config", &["api", "net", "turn", "auth", "admission"]),
+    (
+        "config",
+        &["api", "net", "turn", "auth", "admission", "wire"],
+    ),
     ("load", &["net", "auth", "wire"]),
     ("api", &["auth", "lock"]),
     ("net", &["turn", "auth", "admission", "wire", "lock"]),

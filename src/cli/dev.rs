@@ -13,6 +13,7 @@ use super::{BAD_CONFIGURATION, FAILED, FINE, complain, logging, show};
 use crate::auth::{self, Minted};
 use crate::config::{self, Checked};
 use crate::net::{Certificate, Listener, ListenerTransport};
+use crate::wire::uri::Host;
 
 /// Serve this machine alone, without any configuration
 ///
@@ -159,10 +160,10 @@ fn uris(listeners: &[Listener]) -> Vec<String> {
 fn uri(listener: &Listener) -> String {
     let Listener { transport, address } = *listener;
     let host = match transport {
-        ListenerTransport::Tls => "localhost".to_owned(),
-        ListenerTransport::Udp | ListenerTransport::Tcp => config::host_of(address.ip()),
+        ListenerTransport::Tls => Host::Name("localhost".to_owned()),
+        ListenerTransport::Udp | ListenerTransport::Tcp => Host::Address(address.ip()),
     };
-    config::uri(transport, &host, address.port())
+    config::uri(transport, host, address.port()).to_string()
 }
 
 fn greeting(service: &Service, credential: &Minted) -> String {

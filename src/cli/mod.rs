@@ -3,6 +3,7 @@
 mod check;
 mod credential;
 mod dev;
+mod dns;
 mod load;
 mod logging;
 mod serve;
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Dns(arguments) => dns::run(&arguments),
         Command::Credential(arguments) => credential::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
@@ -46,6 +48,7 @@ enum Command {
     Serve(serve::Arguments),
     Dev(dev::Arguments),
     Check(check::Arguments),
+    Dns(dns::Arguments),
     Credential(credential::Arguments),
     Token(token::Arguments),
     Load(Box<load::Arguments>),

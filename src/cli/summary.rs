@@ -3,6 +3,7 @@
 use crate::auth::AfterExpiry;
 use crate::config::{Checked, show_duration};
 use crate::net::{Listener, ListenerTransport};
+use crate::turn::Origins;
 
 use super::count;
 
@@ -16,6 +17,11 @@ pub(super) fn of(checked: &Checked) -> String {
         }
     }
     lines.push(("relay", relay(checked)));
+    if let Some(discovery) = &checked.relay.turn.nat_discovery {
+        for origins in &discovery.origins {
+            lines.push(("nat", nat(origins)));
+        }
+    }
     lines.push(("auth", auth(checked)));
     lines.push(("peers", peers(checked)));
     if let Some(api) = &checked.api {
@@ -61,6 +67,15 @@ fn relay(checked: &Checked) -> String {
         .collect();
     let (first, last) = (net.relay_ports.start(), net.relay_ports.end());
     format!("{}, ports {first}-{last}", addresses.join(", "))
+}
+
+/// NAT behaviour discovery, where it is offered.
+fn nat(origins: &Origins) -> String {
+    let ([first, second], ports) = (origins.external, origins.ports);
+    format!(
+        "behaviour discovery from {first} and {second}, ports {} and {}",
+        ports[0], ports[1]
+    )
 }
 
 fn auth(checked: &Checked) -> String {

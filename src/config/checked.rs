@@ -9,7 +9,7 @@ use super::raw;
 use super::surroundings::Surroundings;
 use super::text::{ClientAddresses, LogFormat};
 use super::value::{At, Reader};
-use super::{certificate, credentials, http, listeners, relay};
+use super::{certificate, credentials, http, listeners, nat_discovery, relay};
 use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
 use crate::{api, net, turn};
 
@@ -60,12 +60,32 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .api
         .as_ref()
         .map(|api| api.value.listen.value.as_slice());
+    let discovery = document.nat_discovery.as_ref().map(|table| {
+        let beside = nat_discovery::Beside {
+            listeners: &listeners,
+            relays: &relays,
+            host,
+        };
+        let (discovery, more) = nat_discovery::check(table, &beside, reader);
+        nat_discovery::warn_of_private(&discovery, table, reader);
+        (discovery, more)
+    });
+    let (discovery, more) = discovery.unzip();
+    // What clients are told to use are the listeners that were asked for; the others are told by the protocol.
+    let listeners = [listeners, more.unwrap_or_default()].concat();
     listeners::report_duplicates(&listeners, http.unwrap_or_default(), reader);
-    let own_addresses = relay::own_addresses(&relays, host);
+    let mut own_addresses = relay::own_addresses(&relays, host);
+    let told = discovery
+        .iter()
+        .flat_map(|discovery: &turn::NatDiscovery| &discovery.origins);
+    own_addresses.extend(told.flat_map(|origins| origins.external));
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
-            turn: turn(document, &listeners, reader),
+            turn: turn::Settings {
+                nat_discovery: discovery,
+                ..turn(document, &listeners, reader)
+            },
             admission: admission(document, own_addresses),
             net: net::Settings {
                 listeners: listeners.iter().map(|at| at.value).collect(),
@@ -165,6 +185,7 @@ fn turn(
         );
     }
     turn::Settings {
+        nat_discovery: None,
         alternates,
         software: raw.software.value.then(|| SOFTWARE.to_owned()),
         default_lifetime: default.value.0,

@@ -8,11 +8,11 @@ use super::problem::Problem;
 use super::raw;
 use super::relay::is_private;
 use super::surroundings::Surroundings;
-use super::uri::IceUri;
 use super::value::{At, Reader};
 use crate::api::{Settings, is_everyone, is_open_to_strangers, offers_relay, repeated};
 use crate::auth;
 use crate::net::{Listener, ListenerTransport, RelayAddress};
+use crate::wire::uri::{Host, Scheme, ServerUri, UriTransport};
 
 /// What `[api]` takes from the other tables.
 pub(super) struct Served<'a> {
@@ -187,14 +187,14 @@ fn uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<Str
     uris
 }
 
-fn written_uris(uris: &At<Vec<At<IceUri>>>, reader: &mut Reader) -> Vec<String> {
+fn written_uris(uris: &At<Vec<At<ServerUri>>>, reader: &mut Reader) -> Vec<String> {
     for at in uris.value.iter().filter(|at| at.value.port == Some(53)) {
         reader.report(
             Problem::warning(at.span.clone(), "browsers refuse port 53")
                 .help("use 3478, 5349 or 443"),
         );
     }
-    uris.value.iter().map(|at| at.value.text.clone()).collect()
+    uris.value.iter().map(|at| at.value.to_string()).collect()
 }
 
 /// One URI per listener: UDP, then TCP at the public address, then TLS at the certificate's name.
@@ -203,10 +203,10 @@ fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) ->
     for listener in served.listeners {
         let Listener { transport, address } = listener.value;
         let host = match (transport, &served.name) {
-            (ListenerTransport::Tls, name) => name.clone(),
-            _ => public(address, served.relays).map(host_of),
+            (ListenerTransport::Tls, name) => name.clone().map(Host::Name),
+            _ => public(address, served.relays).map(Host::Address),
         };
-        let uri = host.map(|host| uri(transport, &host, address.port()));
+        let uri = host.map(|host| uri(transport, host, address.port()).to_string());
         uris.extend(uri.filter(|uri| !uris.contains(uri)));
     }
     let private = served
@@ -223,24 +223,22 @@ fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) ->
 }
 
 /// The URI of a listener (RFC 7065).
-pub fn uri(transport: ListenerTransport, host: &str, port: u16) -> String {
-    match transport {
-        ListenerTransport::Udp => format!("turn:{host}:{port}?transport=udp"),
-        ListenerTransport::Tcp => format!("turn:{host}:{port}?transport=tcp"),
-        ListenerTransport::Tls => format!("turns:{host}:{port}?transport=tcp"),
+pub fn uri(transport: ListenerTransport, host: Host, port: u16) -> ServerUri {
+    let (scheme, transport) = match transport {
+        ListenerTransport::Udp => (Scheme::Turn, UriTransport::Udp),
+        ListenerTransport::Tcp => (Scheme::Turn, UriTransport::Tcp),
+        ListenerTransport::Tls => (Scheme::Turns, UriTransport::Tcp),
+    };
+    ServerUri {
+        scheme,
+        host,
+        port: Some(port),
+        transport: Some(transport),
     }
 }
 
-/// An address as the host of a URI.
-pub fn host_of(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
-    }
-}
-
-/// What clients reach a listener by.
-fn public(listener: SocketAddr, relays: &[RelayAddress]) -> Option<IpAddr> {
+/// The address that clients reach a listener by, if it is known.
+pub fn public(listener: SocketAddr, relays: &[RelayAddress]) -> Option<IpAddr> {
     let relay = relays.iter().find(|relay| match listener.ip() {
         ip if ip.is_unspecified() => relay.bind.is_ipv4() == ip.is_ipv4(),
         ip => relay.bind == ip,

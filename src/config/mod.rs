@@ -11,6 +11,7 @@ mod checked;
 mod credentials;
 mod http;
 mod listeners;
+mod nat_discovery;
 mod problem;
 mod raw;
 mod redact;
@@ -33,10 +34,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use checked::{Checked, LogSettings};
-pub use http::{host_of, uri};
+pub use http::{public, uri};
 pub use problem::Report;
 pub use secrets::{secret_from_file, secret_from_variable, token_key};
-pub use text::{LogFormat, MAX_USERNAME, realm, separator};
+pub use text::{LogFormat, MAX_USERNAME, domain, realm, separator};
 pub use units::{duration, show_duration};
 
 use problem::Problem;

@@ -12,11 +12,12 @@ use super::text::{
     Name, Realm, SecretText, Separator, ServerName, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
-use super::uri::{IceUri, Origin};
+use super::uri::Origin;
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
 use crate::auth::TokenIntegrity;
 use crate::turn::{ChannelNumbers, IcmpErrors};
+use crate::wire::uri::ServerUri;
 
 sections! {
     /// The whole file.
@@ -26,6 +27,7 @@ sections! {
         auth: Auth = "{}",
         relay: Relay = "{}",
         turn: Turn = "{}",
+        nat_discovery: NatDiscovery,
         peers: Peers = "{}",
         limits: Limits = "{}",
         api: Api,
@@ -109,6 +111,16 @@ sections! {
         alternate_domain: Domain,
     }
 
+    /// NAT behaviour discovery.
+    struct NatDiscovery {
+        alternate_addresses: Vec<At<IpAddr>>,
+        alternate_external: Vec<At<IpAddr>> = "[]",
+        alternate_port: Number<1, 65535> = "3479",
+        response_port: bool = "false",
+        replies_per_second: Number<1, 1_000_000> = "10",
+        replies_burst: Number<1, 1_000_000> = "50",
+    }
+
     /// Which peers may be reached.
     struct Peers {
         deny_special_purpose: bool = "true",
@@ -140,7 +152,7 @@ sections! {
     struct Api {
         listen: Vec<At<SocketAddr>> = r#"["127.0.0.1:3480"]"#,
         trusted_proxies: Vec<At<PeerRange>> = "[]",
-        uris: Vec<At<IceUri>>,
+        uris: Vec<At<ServerUri>>,
         ttl: Period<60, { 365 * DAY }> = r#""24h""#,
         max_ttl: Period<60, { 365 * DAY }> = r#""48h""#,
         origins: Vec<At<Origin>> = "[]",

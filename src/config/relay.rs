@@ -64,16 +64,23 @@ fn written(addresses: &[At<IpAddr>], host: &Surroundings, reader: &mut Reader) {
                     .also(first.span.clone(), "first here")
                     .help("remove one of the two"),
             );
-        } else if let Err(error) = (host.can_bind)(address) {
-            let wrong = match error.kind() {
-                ErrorKind::AddrNotAvailable => format!("{address} is not an address of this host"),
-                _ => format!("{address} cannot be used: {error}"),
-            };
-            reader.report(Problem::error(at.span.clone(), wrong).help(
-                "behind a 1:1 NAT, write the host's own address here and the public one as `external`",
-            ));
+        } else {
+            reader.problems.extend(cannot_bind(at, "external", host));
         }
     }
+}
+
+/// Why an address cannot be one of this host; `external` is the key for what stands before it.
+pub(super) fn cannot_bind(at: &At<IpAddr>, external: &str, host: &Surroundings) -> Option<Problem> {
+    let address = at.value;
+    let error = (host.can_bind)(address).err()?;
+    let wrong = match error.kind() {
+        ErrorKind::AddrNotAvailable => format!("{address} is not an address of this host"),
+        _ => format!("{address} cannot be used: {error}"),
+    };
+    Some(Problem::error(at.span.clone(), wrong).help(format!(
+        "behind a 1:1 NAT, write the host's own address here and the public one as `{external}`"
+    )))
 }
 
 /// For each family: the specific listen addresses, else what the default route sends from.
@@ -229,6 +236,6 @@ pub(super) fn own_addresses(relays: &[RelayAddress], host: &Surroundings) -> Vec
     own
 }
 
-fn family_name(address: IpAddr) -> &'static str {
+pub(super) fn family_name(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }

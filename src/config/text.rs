@@ -141,6 +141,11 @@ impl Text for Domain {
     }
 }
 
+/// Reads a domain name from a command line.
+pub fn domain(text: &str) -> Result<String, String> {
+    Domain::parse(text.strip_suffix('.').unwrap_or(text)).map(|domain| domain.0)
+}
+
 /// MD5(username ":" realm ":" password).
 #[derive(Clone, Copy)]
 pub(super) struct Ha1(pub [u8; 16]);

@@ -1,11 +1,12 @@
 //! The server under load, as its URI names it (RFC 7064, RFC 7065).
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use serde::Serialize;
 
 use super::LoadError;
+use crate::wire::uri::{BadUri, Carrier, Host, ServerUri};
 
 /// How clients reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,43 +47,30 @@ pub struct Target {
 
 impl Target {
     /// Reads a URI; the error is one sentence.
-    pub fn parse(uri: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             format!(
-                "`{uri}` does not name a server: {why}; write turn:HOST:PORT, turn:HOST:PORT?transport=tcp, turns:HOST:PORT or stun:HOST:PORT"
+                "`{text}` does not name a server: {why}; write turn:HOST:PORT, turn:HOST:PORT?transport=tcp, turns:HOST:PORT or stun:HOST:PORT"
             )
         };
-        let (scheme, rest) = uri
-            .split_once(':')
-            .ok_or_else(|| wrong("it has no scheme"))?;
-        let (relays, secure) = match scheme {
-            "turn" => (true, false),
-            "turns" => (true, true),
-            "stun" => (false, false),
-            "stuns" => (false, true),
-            _ => return Err(wrong(&format!("`{scheme}` is no such scheme"))),
+        let uri: ServerUri = text
+            .parse()
+            .map_err(|why: BadUri| wrong(&why.to_string()))?;
+        let transport = match uri.carrier() {
+            Carrier::Udp => Transport::Udp,
+            Carrier::Tcp => Transport::Tcp,
+            Carrier::Tls => Transport::Tls,
+            Carrier::Dtls => return Err(wrong("DTLS is not spoken")),
         };
-        if rest.starts_with("//") {
-            return Err(wrong("there are no slashes in these URIs"));
-        }
-        let (authority, query) = match rest.split_once('?') {
-            Some((authority, query)) => (authority, Some(query)),
-            None => (rest, None),
-        };
-        let transport = match (query, secure) {
-            (None | Some("transport=tcp"), true) => Transport::Tls,
-            (None | Some("transport=udp"), false) => Transport::Udp,
-            (Some("transport=tcp"), false) => Transport::Tcp,
-            (Some("transport=udp"), true) => return Err(wrong("DTLS is not spoken")),
-            (Some(query), _) => return Err(wrong(&format!("`?{query}` means nothing here"))),
-        };
-        let (host, port) = authority_of(authority).map_err(|why| wrong(&why))?;
         Ok(Self {
-            uri: uri.to_owned(),
-            relays,
+            uri: text.to_owned(),
+            relays: uri.scheme.relays(),
             transport,
-            host: host.to_owned(),
-            port: port.unwrap_or(if secure { 5349 } else { 3478 }),
+            port: uri.port(),
+            host: match uri.host {
+                Host::Name(name) => name,
+                Host::Address(address) => address.to_string(),
+            },
         })
     }
 
@@ -103,38 +91,6 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.uri)
     }
-}
-
-/// Splits host and port; an IPv6 address stands in brackets.
-fn authority_of(text: &str) -> Result<(&str, Option<u16>), String> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']').ok_or("a bracket is not closed")?;
-            if !matches!(host.parse(), Ok(IpAddr::V6(_))) {
-                return Err(format!("`{host}` is not an IPv6 address"));
-            }
-            match after.strip_prefix(':') {
-                Some(port) => (host, Some(port)),
-                None if after.is_empty() => (host, None),
-                None => return Err(format!("`{after}` follows the address")),
-            }
-        }
-        None => match text.split_once(':') {
-            Some((_, port)) if port.contains(':') => {
-                return Err("an IPv6 address stands in brackets".to_owned());
-            }
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    if host.is_empty() {
-        return Err("it has no host".to_owned());
-    }
-    let port = port.map(|port| match port.parse() {
-        Ok(0) | Err(_) => Err(format!("`{port}` is not a port")),
-        Ok(number) => Ok(number),
-    });
-    Ok((host, port.transpose()?))
 }
 
 #[cfg(test)]
@@ -175,10 +131,10 @@ mod tests {
             ("turn:a:70000", "`70000`"),
             ("turn:a:0", "`0`"),
             ("turn:::1", "brackets"),
-            ("turn:[::1", "not closed"),
+            ("turn:[::1", "brackets"),
             ("turn:[::1]5", "`5` follows"),
             ("turn:[a]:5", "`a` is not"),
-            ("turn:a?transport=sctp", "transport=sctp"),
+            ("turn:a?transport=sctp", "another query"),
             ("turns:a?transport=udp", "DTLS"),
         ] {
             let error = Target::parse(uri).unwrap_err();

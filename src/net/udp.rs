@@ -1,7 +1,7 @@
 //! A UDP listener of one worker.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Range;
 
 use super::sys::{Datagram, Outbox, Received};
@@ -44,8 +44,18 @@ impl UdpListener {
 
     /// A datagram for a client: from the address that it sent to, where the socket is bound to all.
     pub(super) fn datagram(&self, flow: &Flow, body: Range<usize>) -> Datagram {
+        let FiveTuple { client, server, .. } = flow.five_tuple;
+        self.datagram_from(server.ip(), client.0, body)
+    }
+
+    /// A datagram from one of the addresses that the socket has.
+    pub(super) fn datagram_from(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+        body: Range<usize>,
+    ) -> Datagram {
         let any = self.local.ip().is_unspecified();
-        let from = any.then_some(flow.five_tuple.server.ip());
-        Datagram::new(body, flow.five_tuple.client.0, from)
+        Datagram::new(body, to, any.then_some(from))
     }
 }

@@ -14,6 +14,7 @@ mod five_tuple;
 mod lifecycle;
 mod method;
 mod mobility;
+mod nat_discovery;
 mod nonce;
 mod output;
 mod password_algorithms;
@@ -31,6 +32,7 @@ mod slots;
 pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 pub use mobility::TicketKey;
+pub use nat_discovery::{NatDiscovery, Origins};
 pub use nonce::NonceKey;
 pub use output::{
     AllocationEnded, AllocationMoved, AllocationOpened, ConnectPeer, ConnectionId, Event, Forward,
@@ -92,6 +94,8 @@ pub struct Settings {
     pub draft_address_families: bool,
     /// Other servers that new clients are sent to.
     pub alternates: Alternates,
+    /// NAT behaviour discovery, where it is offered.
+    pub nat_discovery: Option<NatDiscovery>,
     /// Whether a 403 names the rule that denied the peer.
     pub name_rule_in_reply: bool,
 }
@@ -112,6 +116,7 @@ impl Default for Settings {
             icmp_errors: IcmpErrors::Rfc8489,
             draft_address_families: false,
             alternates: Alternates::default(),
+            nat_discovery: None,
             name_rule_in_reply: false,
         }
     }

@@ -38,6 +38,15 @@ pub enum Output {
         /// The whole message.
         bytes: Vec<u8>,
     },
+    /// Send a message to a client from another of the server's addresses than the one that it wrote to (RFC 5780 §6.1).
+    ReplyFrom {
+        /// The address that it leaves from: a UDP listener's, or one that a listener on every address has.
+        from: SocketAddr,
+        /// Where it goes.
+        to: SocketAddr,
+        /// The whole message.
+        bytes: Vec<u8>,
+    },
     /// Open a relay socket and say so with `Server::handle_relay_opened` before anything else is handled.
     OpenRelay(OpenRelay),
     /// Close a relay socket. Its identifier may be used again.

@@ -13,6 +13,7 @@ use super::deadline::Deadlines;
 use super::five_tuple::{FiveTuple, Flow};
 use super::method::PendingAllocate;
 use super::mobility::{TicketKey, Tickets, Ways};
+use super::nat_discovery::Discovery;
 use super::nonce::{Features, NonceKey, Nonces};
 use super::output::{Handover, Local, Output, RelayId, ToPeer};
 use super::peer_connections::PeerConnections;
@@ -83,6 +84,7 @@ pub struct Server {
     bandwidth: bandwidth::Settings,
     pub(super) nonces: Nonces,
     limiter: SourceLimiter,
+    pub(super) discovery: Option<Discovery>,
     pub(super) by_client: ByClient,
     pub(super) peer_connections: PeerConnections,
     pub(super) tickets: Tickets,
@@ -175,6 +177,9 @@ impl Server {
             password_algorithms: parts.auth.has_every_algorithm(),
             username_anonymity: parts.auth.knows_hashes(),
         };
+        let mut rng = StdRng::from_seed(parts.seed);
+        let discovery = parts.settings.nat_discovery.as_ref();
+        let discovery = discovery.map(|offered| Discovery::new(offered, rng.next_u64()));
         Self {
             extensions: Extensions {
                 access_tokens: parts.auth.token_server_name().is_some(),
@@ -188,7 +193,8 @@ impl Server {
             total_bandwidth: parts.total_bandwidth,
             limiter: parts.reply_limiter,
             nonces: Nonces::new(parts.nonce_key, lifetime, features),
-            rng: StdRng::from_seed(parts.seed),
+            rng,
+            discovery,
             deadlines: Deadlines::default(),
             outputs: VecDeque::new(),
             pending: None,

@@ -276,9 +276,14 @@ impl<'a> Message<'a> {
 
     /// The comprehension-required attributes that this server does not understand, for a 420.
     pub fn unknown(&self, extensions: Extensions) -> Vec<AttrType> {
+        self.unknown_but(&[], extensions)
+    }
+
+    /// The same, where a usage of STUN gives a meaning to `known`.
+    pub fn unknown_but(&self, known: &[AttrType], extensions: Extensions) -> Vec<AttrType> {
         self.attributes()
             .map(|(typ, _)| typ)
-            .filter(|typ| is_unknown(*typ, extensions))
+            .filter(|typ| is_unknown(*typ, extensions) && !known.contains(typ))
             .take(MAX_UNKNOWN_LISTED)
             .collect()
     }

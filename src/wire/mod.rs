@@ -17,6 +17,7 @@ pub mod message;
 pub mod reply;
 mod small_reply;
 pub mod stream;
+pub mod uri;
 
 pub use address::PeerAddr;
 pub use channel_data::ChannelNumber;

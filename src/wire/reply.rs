@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use stun::addr::AlternateServer;
+use stun::addr::MappedAddress;
 use stun::attributes::{
     ATTR_ALTERNATE_SERVER, ATTR_NONCE, ATTR_REALM, ATTR_SOFTWARE, ATTR_XOR_PEER_ADDRESS, AttrType,
 };
@@ -101,14 +101,25 @@ impl Reply {
     }
 
     /// Adds ALTERNATE-SERVER.
-    pub fn alternate_server(mut self, address: SocketAddr) -> Self {
-        let attribute = AlternateServer {
+    pub fn alternate_server(self, address: SocketAddr) -> Self {
+        self.plain_address(ATTR_ALTERNATE_SERVER, address)
+    }
+
+    /// Adds an address that is not XORed: MAPPED-ADDRESS and its kin (RFC 8489 §14.1).
+    pub fn plain_address(mut self, typ: AttrType, address: SocketAddr) -> Self {
+        let attribute = MappedAddress {
             ip: address.ip(),
             port: address.port(),
         };
-        let added = attribute.add_to_as(&mut self.message, ATTR_ALTERNATE_SERVER);
+        let added = attribute.add_to_as(&mut self.message, typ);
         debug_assert!(added.is_ok(), "{added:?}");
         self
+    }
+
+    /// Its length so far, with the FINGERPRINT that it may end with.
+    pub fn size(&self) -> usize {
+        let fingerprint = if self.fingerprint { 8 } else { 0 };
+        self.message.raw.len() + fingerprint
     }
 
     /// Adds REALM, NONCE and PASSWORD-ALGORITHMS: a challenge (RFC 8489 §9.2.4).

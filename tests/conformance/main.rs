@@ -20,7 +20,10 @@ mod namespace;
 mod target;
 
 mod rest;
+mod rfc5780;
+mod rfc5928;
 mod rfc6062;
+mod rfc7065;
 mod rfc7635;
 mod rfc8016;
 mod rfc8489_auth;

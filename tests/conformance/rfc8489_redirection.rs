@@ -1,6 +1,6 @@
 //! Redirection to another server (RFC 8489 §10, §14.15, §14.16).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::client::attribute::{self, ALTERNATE_SERVER, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS};
 use crate::client::{Client, Draft, Message, allocate, method, sha256_key};
@@ -91,13 +91,5 @@ fn call_by_sha256(server: &Target, mut client: Client) -> Message {
 /// ALTERNATE-SERVER is not XORed.
 #[track_caller]
 fn servers(answer: &Message) -> Vec<SocketAddr> {
-    let read = |value: &[u8]| {
-        let ip: IpAddr = match (value[1], value.len()) {
-            (1, 8) => <[u8; 4]>::try_from(&value[4..]).expect("4 bytes").into(),
-            (2, 20) => <[u8; 16]>::try_from(&value[4..]).expect("16 bytes").into(),
-            _ => panic!("{value:02x?}"),
-        };
-        SocketAddr::new(ip, u16::from_be_bytes([value[2], value[3]]))
-    };
-    answer.all(ALTERNATE_SERVER).map(read).collect()
+    answer.plain_addresses(ALTERNATE_SERVER).collect()
 }

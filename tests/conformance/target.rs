@@ -238,6 +238,23 @@ pub fn start_with(config: &str) -> Option<(ExitStatus, String)> {
     Some((status, String::from_utf8_lossy(&stderr).into_owned()))
 }
 
+/// What a command of `uturn` prints for `config`, with what it says is wrong, and whether nothing is.
+pub fn run(config: &str, arguments: &[&str]) -> Option<(bool, String)> {
+    if is_foreign() {
+        return not_run("a command of uturn's own");
+    }
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = process::run(config, arguments);
+    let said = [stdout, stderr].concat();
+    Some((
+        status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    ))
+}
+
 /// Whether the server under test was there before.
 pub fn is_foreign() -> bool {
     variable("UTURN_TEST_SERVER").is_some()

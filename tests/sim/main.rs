@@ -15,6 +15,7 @@ mod dual;
 mod garbage;
 mod icmp;
 mod mobility;
+mod nat_discovery;
 mod permissions;
 mod policy;
 mod ports;

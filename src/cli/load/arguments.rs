@@ -387,7 +387,7 @@ mod tests {
                 "even number",
             ),
             ("stun:a --traffic echo", "needs a relay"),
-            ("http:a", "`http` is no such scheme"),
+            ("http:a", "`http` is none of"),
             (
                 "turn:a --traffic binding --pid 4194999",
                 "no process 4194999",

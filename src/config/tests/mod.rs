@@ -4,6 +4,7 @@ mod addresses;
 mod certificates;
 mod credentials;
 mod http;
+mod nat_discovery;
 mod reference;
 
 use std::fs;

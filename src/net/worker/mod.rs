@@ -13,7 +13,7 @@ mod peer_streams;
 mod turn;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -223,6 +223,7 @@ impl Worker {
             let is_closing = matches!(output, Output::CloseRelay(_));
             match output {
                 Output::Reply { flow, bytes } => self.reply(&flow, &bytes),
+                Output::ReplyFrom { from, to, bytes } => self.reply_from(from, to, &bytes),
                 Output::OpenRelay(wish) => {
                     let opened = match wish.protocol {
                         Protocol::Udp => self.relays.open(&wish),
@@ -263,6 +264,26 @@ impl Worker {
                 self.sender.send(listener.socket.as_fd(), &only, bytes);
             }
         }
+    }
+
+    /// Sends from the listener that has an address: one of its own, or every address of that family.
+    fn reply_from(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let mut listeners = self.listeners.iter();
+        let bound_to = |at: SocketAddr| move |listener: &&UdpListener| listener.local == at;
+        let any = match from.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let of_all = bound_to(SocketAddr::new(any, from.port()));
+        let found = listeners.clone().find(bound_to(from));
+        let Some(listener) = found.or_else(|| listeners.find(of_all)) else {
+            self.not_sent += 1;
+            return;
+        };
+        let mut only = Outbox::default();
+        only.push(listener.datagram_from(from.ip(), to, 0..bytes.len()));
+        let sent = self.sender.send(listener.socket.as_fd(), &only, bytes);
+        self.not_sent += (only.len() - sent) as u64;
     }
 
     /// Does what is due.

@@ -17,6 +17,9 @@ impl Server {
         if !self.may_answer(&flow, now) {
             return FromClient::Dropped;
         }
+        if let Some(answered) = self.discover(flow, request, now) {
+            return answered;
+        }
         if request.has_unknown(self.extensions) {
             let reply = unknown_attributes(request, self.extensions);
             self.reply(flow, reply.finish());

@@ -8,6 +8,7 @@ mod connection_bind;
 mod create_permission;
 mod data;
 mod moves;
+mod nat_discovery;
 mod refresh;
 mod relay_to_relay;
 mod send;

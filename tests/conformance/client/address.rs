@@ -33,6 +33,16 @@ pub fn decode(value: &[u8], id: [u8; 12]) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
+/// The address in a `value` that is not XORed (RFC 8489 §14.1); panics on anything but a well-formed one.
+pub fn decode_plain(value: &[u8]) -> SocketAddr {
+    let ip: IpAddr = match (value[1], value.len()) {
+        (1, 8) => <[u8; 4]>::try_from(&value[4..]).expect("4 bytes").into(),
+        (2, 20) => <[u8; 16]>::try_from(&value[4..]).expect("16 bytes").into(),
+        _ => panic!("no address in {value:02x?}"),
+    };
+    SocketAddr::new(ip, u16::from_be_bytes([value[2], value[3]]))
+}
+
 /// IPv4 meets the cookie alone; IPv6 the cookie and then the transaction id.
 fn xor(octets: &mut [u8], id: [u8; 12]) {
     let key = COOKIE.to_be_bytes().into_iter().chain(id);

@@ -1,6 +1,7 @@
 //! Attribute numbers (RFC 8489 §18.3, RFC 8656 §18, RFC 6062 §6.2).
 
 pub const MAPPED_ADDRESS: u16 = 0x0001;
+pub const CHANGE_REQUEST: u16 = 0x0003;
 pub const USERNAME: u16 = 0x0006;
 pub const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub const ERROR_CODE: u16 = 0x0009;
@@ -23,6 +24,8 @@ pub const USERHASH: u16 = 0x001E;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const CONNECTION_ID: u16 = 0x002A;
+pub const PADDING: u16 = 0x0026;
+pub const RESPONSE_PORT: u16 = 0x0027;
 pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
 pub const ALTERNATE_DOMAIN: u16 = 0x8003;
 pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
@@ -35,6 +38,8 @@ pub const ALTERNATE_SERVER: u16 = 0x8023;
 pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8032;
 pub const FINGERPRINT: u16 = 0x8028;
 pub const THIRD_PARTY_AUTHORIZATION: u16 = 0x802E;
+pub const RESPONSE_ORIGIN: u16 = 0x802B;
+pub const OTHER_ADDRESS: u16 = 0x802C;
 
 /// Comprehension-required numbers that nobody has assigned.
 pub const UNKNOWN_REQUIRED: [u16; 3] = [0x7F00, 0x7F01, 0x7F02];

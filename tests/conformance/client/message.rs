@@ -149,6 +149,11 @@ impl Message {
         self.all(kind).map(|value| address::decode(value, self.id))
     }
 
+    /// Every address in an attribute `kind` that is not XORed.
+    pub fn plain_addresses(&self, kind: u16) -> impl Iterator<Item = SocketAddr> {
+        self.all(kind).map(address::decode_plain)
+    }
+
     pub fn text(&self, kind: u16) -> Option<&str> {
         self.get(kind)
             .map(|value| std::str::from_utf8(value).expect("UTF-8"))

@@ -287,6 +287,8 @@ impl Kind {
             Flavour::Guarded => return Ok(with_its_own_rules()),
             Flavour::Redirecting => return Ok(redirecting()),
             Flavour::Tokens => return Ok(with_token_keys()),
+            // It takes the first two of a family, and the port after each.
+            Flavour::NatDiscovery => return Ok(listening_at(&["127.0.0.1", "127.0.0.2"])),
             // Whatever --max-allocate-lifetime says.
             Flavour::ShortLifetime => return Err("coturn grants 600 s at the least".to_owned()),
             Flavour::Reticent | Flavour::Impatient | Flavour::Strict => {

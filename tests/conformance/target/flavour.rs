@@ -67,6 +67,8 @@ pub enum Flavour {
     Mobile,
     /// Access tokens are taken that [`TOKEN_KEYS`] have sealed for [`TOKEN_SERVER_NAME`].
     Tokens,
+    /// A second IPv4 address and a second port, from which clients can have their replies.
+    NatDiscovery,
 }
 
 /// The ports that a server is started on.
@@ -82,7 +84,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -105,6 +107,7 @@ impl Flavour {
         Self::TcpRelaying,
         Self::Mobile,
         Self::Tokens,
+        Self::NatDiscovery,
     ];
 
     /// As it appears in a variable's name.
@@ -132,6 +135,7 @@ impl Flavour {
             Self::TcpRelaying => "tcp_relaying",
             Self::Mobile => "mobile",
             Self::Tokens => "tokens",
+            Self::NatDiscovery => "nat_discovery",
         }
     }
 
@@ -204,6 +208,11 @@ impl Flavour {
                 "token_server_name",
                 format!("{TOKEN_SERVER_NAME:?}"),
             ),
+            Self::NatDiscovery => {
+                config.set("nat_discovery", "alternate_addresses", "[\"127.0.0.2\"]");
+                config.set("nat_discovery", "alternate_port", ports.relay);
+                config.set("nat_discovery", "response_port", true);
+            }
         }
         let text = match self {
             Self::Ha1Only => config.text(),

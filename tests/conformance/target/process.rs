@@ -176,6 +176,15 @@ pub fn run_to_end(config: &str) -> Output {
     }
 }
 
+/// Runs a command of `uturn` that reads `config` and ends.
+pub fn run(config: &str, arguments: &[&str]) -> Output {
+    let directory = Directory::new();
+    let config = directory.write("uturn.toml", config);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uturn"));
+    command.args(arguments).env("UTURN_CONFIG", config);
+    command.output().expect("the uturn program can be started")
+}
+
 fn serve(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_uturn"));
     command.arg("serve").arg("--config").arg(config);

@@ -50,6 +50,8 @@ pub struct Net {
     /// What `now.unix` leaves out.
     nanos_of_second: u32,
     replies: Vec<(Flow, Vec<u8>)>,
+    /// From where, to where, what.
+    replies_from: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
 }
 
 /// Something that the core wanted done.
@@ -106,6 +108,7 @@ impl Net {
             transactions: 0,
             nanos_of_second: 0,
             replies: Vec::new(),
+            replies_from: Vec::new(),
         }
     }
 
@@ -290,6 +293,34 @@ impl Net {
         std::mem::take(&mut self.replies)
     }
 
+    /// Sends a request to one of the server's addresses, and returns what each response leaves from, goes to, and says.
+    pub fn ask(
+        &mut self,
+        (client, server): (SocketAddr, SocketAddr),
+        request: &[u8],
+    ) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
+        let flow = Flow {
+            five_tuple: FiveTuple {
+                transport: Transport::Udp,
+                client: ClientAddr(client),
+                server,
+            },
+            link: LinkId(0),
+        };
+        let routed = self.server.handle_client(flow, request, self.now);
+        self.do_outputs();
+        let mut sent = std::mem::take(&mut self.replies_from);
+        let replies = self.take_replies().into_iter();
+        sent.extend(replies.map(|(flow, bytes)| {
+            let FiveTuple { client, server, .. } = flow.five_tuple;
+            (server, client.0, bytes)
+        }));
+        if let FromClient::Reply(reply) = routed {
+            sent.push((server, client, reply.as_bytes().to_vec()));
+        }
+        sent
+    }
+
     /// Every response carries the transaction id and the type of its request. It is signed with the key of the
     /// request, except for those that challenge or have no key to be signed with, as a name that is too long has none.
     fn check_response(&mut self, client: ClientId, request: &[u8], response: &Message) {
@@ -364,6 +395,10 @@ impl Net {
                 Output::Reply { flow, bytes } => {
                     self.journal.push(Step::Replied);
                     self.replies.push((flow, bytes));
+                }
+                Output::ReplyFrom { from, to, bytes } => {
+                    self.journal.push(Step::Replied);
+                    self.replies_from.push((from, to, bytes));
                 }
                 Output::OpenRelay(wish) => {
                     self.journal.push(Step::Opened);
