@@ -102,6 +102,9 @@ impl Server {
         self.relays += 1;
         self.live += 1;
         self.by_client.insert(relay, &self.slots);
+        if let Some(allocation) = self.slots.get(relay).filter(|a| a.mobility.is_some()) {
+            self.ways.add_serial(allocation.serial, relay);
+        }
         self.own_relays(relay);
         self.counters.allocations += 1;
     }
@@ -149,6 +152,7 @@ impl Server {
         };
         self.live -= 1;
         if let Some(mobility) = &allocation.mobility {
+            self.ways.remove_serial(allocation.serial);
             self.forget_ways(&allocation.flow, mobility.via, mobility.next);
         }
         for connection in allocation.connections.into_iter().flat_map(|all| *all) {

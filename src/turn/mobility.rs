@@ -3,30 +3,35 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes128Gcm, Nonce, Tag};
+use aes_siv::siv::Aes128Siv;
+use aes_siv::{KeyInit, Tag};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::five_tuple::{FiveTuple, Flow};
+use super::five_tuple::{ClientAddr, FiveTuple, Flow};
 use super::output::RelayId;
 use crate::wire::TransactionId;
 
 /// How long a Refresh that has moved an allocation may be retransmitted (RFC 8016 §3.2.2: at least 30 seconds).
 const RETRANSMISSIONS: Duration = Duration::from_secs(40);
 
-const NONCE: usize = 12;
-const SAYS: usize = 24;
 const TAG: usize = 16;
-/// The length of a ticket.
-const TICKET: usize = NONCE + SAYS + TAG;
+/// What a ticket says, in bytes: the allocation's serial number in five, and in three how many tickets it had before.
+const SAYS: usize = 8;
+const SERIAL_BITS: u32 = 40;
+const GENERATION_BITS: u32 = 24;
+const SEALED: usize = TAG + SAYS;
+/// The length of a ticket. coturn's `turnutils_uclient` takes no longer one, and only text.
+const TICKET: usize = SEALED / 3 * 4;
 
 /// The key that mobility tickets are sealed with: the same for all workers of one server.
 #[derive(Clone)]
-pub struct TicketKey(Zeroizing<[u8; 16]>);
+pub struct TicketKey(Zeroizing<[u8; 32]>);
 
 impl TicketKey {
-    /// Takes 16 bytes that nobody can guess.
-    pub fn new(random: [u8; 16]) -> Self {
+    /// Takes 32 bytes that nobody can guess.
+    pub fn new(random: [u8; 32]) -> Self {
         Self(Zeroizing::new(random))
     }
 }
@@ -34,61 +39,62 @@ impl TicketKey {
 /// What a ticket says. Whom the allocation belongs to is asked of the allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
-    /// Which worker has the allocation, counted from 0.
-    pub(super) worker: u32,
-    pub(super) relay: RelayId,
-    /// Tells the allocation from a later one in the same place.
+    /// The allocation's, which tells its worker, too.
     pub(super) serial: u64,
     /// How many tickets the allocation had before: only the latest one is good.
-    pub(super) generation: u64,
+    pub(super) generation: u32,
 }
 
-/// Seals tickets and opens them (RFC 8016 §3.1.2, §5): AES-128-GCM, so that nobody can read, change or make one.
-pub(super) struct Tickets(Box<Aes128Gcm>);
+/// Seals tickets and opens them (RFC 8016 §3.1.2, §5): AES-SIV with 128 bits of key and tag (RFC 5297), as text.
+///
+/// No two tickets say the same, so that sealing needs no nonce. Nobody can read, change or make one.
+pub(super) struct Tickets(TicketKey);
 
 impl Tickets {
-    pub(super) fn new(key: &TicketKey) -> Self {
-        let cipher = Aes128Gcm::new_from_slice(&key.0[..]);
-        Self(Box::new(cipher.expect("the key has 16 bytes")))
+    pub(super) fn new(key: TicketKey) -> Self {
+        Self(key)
     }
 
-    /// Seals a ticket. The nonce is random: 2^32 tickets may be sealed with one key, which lasts as long as the process.
-    pub(super) fn seal(&self, ticket: Ticket, nonce: [u8; NONCE]) -> [u8; TICKET] {
-        let mut sealed = [0; TICKET];
-        sealed[..NONCE].copy_from_slice(&nonce);
-        let says = &mut sealed[NONCE..NONCE + SAYS];
-        says[..4].copy_from_slice(&ticket.worker.to_be_bytes());
-        says[4..8].copy_from_slice(&ticket.relay.0.to_be_bytes());
-        says[8..16].copy_from_slice(&ticket.serial.to_be_bytes());
-        says[16..].copy_from_slice(&ticket.generation.to_be_bytes());
-        let tag = (self.0)
-            .encrypt_inout_detached(&Nonce::from(nonce), b"", says.into())
-            .expect("24 bytes can be encrypted");
-        sealed[NONCE + SAYS..].copy_from_slice(&tag);
-        sealed
+    fn cipher(&self) -> Aes128Siv {
+        Aes128Siv::new((&*self.0.0).into())
+    }
+
+    /// Seals a ticket; `None` once there is no number left for it.
+    pub(super) fn seal(&self, ticket: Ticket) -> Option<String> {
+        if ticket.serial >> SERIAL_BITS != 0 || ticket.generation >> GENERATION_BITS != 0 {
+            return None;
+        }
+        let says = ticket.serial << GENERATION_BITS | u64::from(ticket.generation);
+        let mut sealed = [0; SEALED];
+        let (tag, says_at) = sealed.split_at_mut(TAG);
+        says_at.copy_from_slice(&says.to_be_bytes());
+        let made = self
+            .cipher()
+            .encrypt_inout_detached([[]; 0], says_at.into());
+        tag.copy_from_slice(&made.ok()?);
+        Some(BASE64_URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// Opens a ticket; `None` for whatever this server has not sealed.
-    pub(super) fn open(&self, sealed: &[u8]) -> Option<Ticket> {
-        let sealed: &[u8; TICKET] = sealed.try_into().ok()?;
-        let nonce: [u8; NONCE] = sealed[..NONCE].try_into().ok()?;
-        let mut says: [u8; SAYS] = sealed[NONCE..NONCE + SAYS].try_into().ok()?;
-        let tag: [u8; TAG] = sealed[NONCE + SAYS..].try_into().ok()?;
-        (self.0)
-            .decrypt_inout_detached(
-                &Nonce::from(nonce),
-                b"",
-                says.as_mut_slice().into(),
-                &Tag::from(tag),
-            )
+    pub(super) fn open(&self, ticket: &[u8]) -> Option<Ticket> {
+        if ticket.len() != TICKET {
+            return None;
+        }
+        let mut sealed = [0; SEALED];
+        let length = BASE64_URL_SAFE_NO_PAD
+            .decode_slice(ticket, &mut sealed)
             .ok()?;
-        let u32_at = |at: usize| u32::from_be_bytes(says[at..at + 4].try_into().expect("4 bytes"));
-        let u64_at = |at: usize| u64::from_be_bytes(says[at..at + 8].try_into().expect("8 bytes"));
+        if length != SEALED {
+            return None;
+        }
+        let (tag, says) = sealed.split_at_mut(TAG);
+        let tag = Tag::try_from(&*tag).ok()?;
+        let opened = (self.cipher()).decrypt_inout_detached([[]; 0], (&mut *says).into(), &tag);
+        opened.ok()?;
+        let says = u64::from_be_bytes((&*says).try_into().ok()?);
         Some(Ticket {
-            worker: u32_at(0),
-            relay: RelayId(u32_at(4)),
-            serial: u64_at(8),
-            generation: u64_at(16),
+            serial: says >> GENERATION_BITS,
+            generation: says as u32 & ((1 << GENERATION_BITS) - 1),
         })
     }
 }
@@ -97,7 +103,7 @@ impl Tickets {
 #[derive(Default)]
 pub(super) struct Mobility {
     /// Which ticket is good.
-    pub(super) generation: u64,
+    pub(super) generation: u32,
     /// The worker that receives the client's datagrams, where it is another one.
     pub(super) via: Option<usize>,
     /// Where the client has said that it is now. Data goes there once it has sent some from there.
@@ -115,6 +121,7 @@ pub(super) struct Path {
 /// The Refresh that has moved the allocation last.
 struct Move {
     transaction_id: TransactionId,
+    from: ClientAddr,
     to: FiveTuple,
     at: Instant,
 }
@@ -128,11 +135,25 @@ impl Mobility {
         })
     }
 
+    /// Where the client was before its last move, while that may be retransmitted: with the nonce that it had there.
+    pub(super) fn was_at(&self, now: Instant) -> Option<ClientAddr> {
+        let last = self.last.as_ref()?;
+        let in_time = now.saturating_duration_since(last.at) < RETRANSMISSIONS;
+        in_time.then_some(last.from)
+    }
+
     /// Remembers where the client is now; the ticket that it has shown is used up. Returns where it was thought to go before.
-    pub(super) fn move_to(&mut self, path: Path, id: TransactionId, now: Instant) -> Option<Path> {
+    pub(super) fn move_to(
+        &mut self,
+        path: Path,
+        from: ClientAddr,
+        id: TransactionId,
+        now: Instant,
+    ) -> Option<Path> {
         self.generation += 1;
         self.last = Some(Move {
             transaction_id: id,
+            from,
             to: path.flow.five_tuple,
             at: now,
         });
@@ -140,9 +161,11 @@ impl Mobility {
     }
 }
 
-/// The five-tuples of one worker that are on a way to an allocation beside its own.
+/// The ways to the allocations of one worker beside their five-tuples.
 #[derive(Default)]
 pub(super) struct Ways {
+    /// The allocations that have tickets.
+    by_serial: HashMap<u64, RelayId>,
     /// Where clients have said that they are now: allocations of this worker.
     next: HashMap<FiveTuple, RelayId>,
     /// What is for allocations of other workers. They say so, and when it is over.
@@ -150,6 +173,19 @@ pub(super) struct Ways {
 }
 
 impl Ways {
+    /// The allocation of this serial number, if it has tickets.
+    pub(super) fn by_serial(&self, serial: u64) -> Option<RelayId> {
+        self.by_serial.get(&serial).copied()
+    }
+
+    pub(super) fn add_serial(&mut self, serial: u64, relay: RelayId) {
+        self.by_serial.insert(serial, relay);
+    }
+
+    pub(super) fn remove_serial(&mut self, serial: u64) {
+        self.by_serial.remove(&serial);
+    }
+
     /// The allocation that a client has moved to a five-tuple, without having sent data from there.
     pub(super) fn next(&self, five_tuple: &FiveTuple) -> Option<RelayId> {
         if self.next.is_empty() {
@@ -186,39 +222,72 @@ impl Ways {
 mod tests {
     use super::*;
 
-    const TICKET_OF_SOMEBODY: Ticket = Ticket {
-        worker: 3,
-        relay: RelayId(70_000),
-        serial: u64::MAX - 1,
-        generation: 5,
+    const LAST: Ticket = Ticket {
+        serial: (1 << 40) - 1,
+        generation: (1 << 24) - 1,
     };
+
+    fn tickets(key: u8) -> Tickets {
+        Tickets::new(TicketKey::new([key; 32]))
+    }
 
     #[test]
     fn what_is_sealed_can_be_opened_and_not_read() {
-        let tickets = Tickets::new(&TicketKey::new([7; 16]));
-        let sealed = tickets.seal(TICKET_OF_SOMEBODY, [1; 12]);
-        assert_eq!(tickets.open(&sealed), Some(TICKET_OF_SOMEBODY));
-        let same = tickets.seal(TICKET_OF_SOMEBODY, [2; 12]);
-        let alike = (NONCE..TICKET)
-            .filter(|at| sealed[*at] == same[*at])
-            .count();
-        assert!(alike < 8, "{alike} bytes are alike");
-        let other = Tickets::new(&TicketKey::new([8; 16]));
-        assert_eq!(other.open(&sealed), None);
+        let tickets = tickets(7);
+        let first = Ticket {
+            serial: 1,
+            generation: 0,
+        };
+        let sealed: Vec<_> = [
+            first,
+            Ticket {
+                generation: 1,
+                ..first
+            },
+            LAST,
+        ]
+        .into_iter()
+        .map(|ticket| {
+            let sealed = tickets.seal(ticket).unwrap();
+            assert_eq!(tickets.open(sealed.as_bytes()), Some(ticket));
+            assert_eq!(self::tickets(8).open(sealed.as_bytes()), None);
+            assert_eq!(sealed.len(), 32);
+            sealed
+        })
+        .collect();
+        let both = sealed[0].bytes().zip(sealed[1].bytes());
+        let alike = both.filter(|(a, b)| a == b).count();
+        assert!(alike < 8, "{alike} characters are alike");
     }
 
     #[test]
     fn nothing_else_opens() {
-        let tickets = Tickets::new(&TicketKey::new([7; 16]));
-        let sealed = tickets.seal(TICKET_OF_SOMEBODY, [1; 12]);
-        for bit in 0..TICKET * 8 {
-            let mut changed = sealed;
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(tickets.open(&changed), None, "bit {bit}");
+        let tickets = tickets(7);
+        let sealed = tickets.seal(LAST).unwrap().into_bytes();
+        for at in 0..sealed.len() {
+            for byte in 0..=255 {
+                let mut changed = sealed.clone();
+                changed[at] = byte;
+                assert_eq!(tickets.open(&changed).is_some(), changed == sealed, "{at}");
+            }
         }
-        for length in 0..TICKET {
+        for length in 0..sealed.len() {
             assert_eq!(tickets.open(&sealed[..length]), None);
         }
-        assert_eq!(tickets.open(&[&sealed[..], &[0]].concat()), None);
+        assert_eq!(tickets.open(&[&sealed[..], b"A"].concat()), None);
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_makes_no_ticket() {
+        let tickets = tickets(7);
+        assert_eq!(
+            tickets.seal(Ticket {
+                serial: 1 << 40,
+                ..LAST
+            }),
+            None
+        );
+        let generation = 1 << 24;
+        assert_eq!(tickets.seal(Ticket { generation, ..LAST }), None);
     }
 }

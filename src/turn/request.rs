@@ -231,8 +231,9 @@ impl Server {
     /// coturn's clients do, and it saves a round trip.
     fn is_fresh(&self, nonce: &[u8], flow: &Flow, request: &Message<'_>, now: Now) -> bool {
         let there = (self.relay_named_by(request)).and_then(|relay| self.allocation(relay));
+        let before = there.and_then(|a| a.mobility.as_ref()?.was_at(now.instant));
         let there = there.map(|allocation| allocation.flow.five_tuple.client);
-        [Some(flow.five_tuple.client), there]
+        [Some(flow.five_tuple.client), there, before]
             .into_iter()
             .flatten()
             .any(|client| self.nonces.is_fresh(nonce, client, now.unix))

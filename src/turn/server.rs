@@ -200,7 +200,7 @@ impl Server {
             pending: None,
             slots: Slots::default(),
             by_client: ByClient::default(),
-            tickets: Tickets::new(&parts.ticket_key),
+            tickets: Tickets::new(parts.ticket_key),
             ways: Ways::default(),
             via: None,
             live: 0,
@@ -342,6 +342,11 @@ impl Server {
     /// What the next relay will be called.
     pub(super) fn next_relay(&self) -> RelayId {
         self.slots.next()
+    }
+
+    /// The worker whose allocation has this number.
+    pub(super) fn worker_of_serial(&self, serial: u64) -> usize {
+        (serial.saturating_sub(1) % self.workers) as usize
     }
 
     pub(super) fn next_serial(&mut self) -> u64 {

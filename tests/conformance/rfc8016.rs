@@ -237,6 +237,26 @@ fn mob_08_ticket_is_good_once_but_for_retransmissions() {
     }
 }
 
+/// RFC 8489 §6.3.1: sent again, the request that has moved an allocation is answered alike, although its nonce is of the place
+/// that the client has left.
+#[test]
+fn mob_08_retransmission_with_the_nonce_of_before_is_answered_alike() {
+    let Some(server) = server() else { return };
+    for _ in 0..MOVES {
+        let mobile = mobile(server.tcp());
+        let mut to = server.tcp();
+        to.share_challenge_of(&mobile.client);
+        drop(mobile.client);
+        let request = to.seal(refresh_with(&mobile.ticket));
+        let first = ticket_in(&to.exchange(&request).success());
+        // With the other way gone, it is where the allocation is.
+        let challenge = to.exchange(&Draft::request(method::REFRESH)).error(401);
+        to.set_challenge(&challenge);
+        to.refresh(None).success();
+        assert_eq!(ticket_in(&to.exchange(&request).success()), first);
+    }
+}
+
 /// RFC 8016 §5: a ticket tells nothing, and no two are alike.
 #[test]
 fn mob_09_tickets_are_all_different() {

@@ -77,8 +77,9 @@ impl Server {
             user: allocation.owner.user_id.clone(),
             flow: path.flow,
         };
+        let from = allocation.flow.five_tuple.client;
         let mobility = allocation.mobility.get_or_insert_default();
-        if let Some(before) = mobility.move_to(path, id, now.instant) {
+        if let Some(before) = mobility.move_to(path, from, id, now.instant) {
             self.forget_path(before);
         }
         self.ways.add_next(path.flow.five_tuple, relay);
@@ -195,9 +196,8 @@ impl Server {
 
     /// The worker that has the allocation which a Refresh shows the ticket of, where it is not this one.
     pub(in crate::turn) fn worker_of_ticket(&self, request: &Message<'_>) -> Option<usize> {
-        let ticket = self.ticket_in(request)?;
-        let worker = ticket.worker as usize;
-        (worker != self.worker && worker < self.workers as usize).then_some(worker)
+        let worker = self.worker_of_serial(self.ticket_in(request)?.serial);
+        (worker != self.worker).then_some(worker)
     }
 
     /// The allocation that a Refresh shows the ticket of.
@@ -213,22 +213,17 @@ impl Server {
     }
 
     fn relay_of_ticket(&self, ticket: &Ticket) -> Option<RelayId> {
-        let allocation = self.allocation(ticket.relay)?;
-        (ticket.worker as usize == self.worker && allocation.serial == ticket.serial)
-            .then_some(ticket.relay)
+        self.ways.by_serial(ticket.serial)
     }
 
     /// The MOBILITY-TICKET of a response, where the allocation has one.
-    pub(in crate::turn) fn ticket_for(&mut self, relay: RelayId) -> Option<(AttrType, Vec<u8>)> {
+    pub(in crate::turn) fn ticket_for(&self, relay: RelayId) -> Option<(AttrType, String)> {
         let allocation = self.allocation(relay)?;
         let ticket = Ticket {
-            worker: self.worker as u32,
-            relay,
             serial: allocation.serial,
             generation: allocation.mobility.as_ref()?.generation,
         };
-        let nonce = self.random();
-        let sealed = self.tickets.seal(ticket, nonce);
-        Some((ATTR_MOBILITY_TICKET, sealed.to_vec()))
+        let sealed = self.tickets.seal(ticket)?;
+        Some((ATTR_MOBILITY_TICKET, sealed))
     }
 }

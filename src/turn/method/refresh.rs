@@ -56,7 +56,7 @@ impl Server {
         if self.mobility_ticket(request).is_some()
             && let Some((typ, ticket)) = self.ticket_for(relay)
         {
-            reply = reply.with_raw(typ, &ticket);
+            reply = reply.with_raw(typ, ticket.as_bytes());
         }
         let reply = reply
             .software(self.settings.software.as_deref())

@@ -78,7 +78,7 @@ impl Setup {
             reply_limiter: SourceLimiter::new(&self.replies, 7),
             relayed: Arc::new(RelayedAddresses::new(&self.relay, self.ports)),
             nonce_key: NonceKey::new([7; 32]),
-            ticket_key: TicketKey::new([7; 16]),
+            ticket_key: TicketKey::new([7; 32]),
             worker: self.worker,
             seed: [7; 32],
             settings: self.turn,

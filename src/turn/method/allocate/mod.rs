@@ -355,7 +355,7 @@ impl Server {
     }
 
     /// The success response, the same one for a retransmission.
-    fn allocate_success(&mut self, relay: RelayId, request: &Message<'_>) -> Option<Vec<u8>> {
+    fn allocate_success(&self, relay: RelayId, request: &Message<'_>) -> Option<Vec<u8>> {
         let ticket = self.ticket_for(relay);
         let allocation = self.allocation(relay)?;
         let opening = &allocation.opening;
@@ -370,7 +370,7 @@ impl Server {
             .with(&Lifetime(opening.lifetime))
             .mapped(allocation.flow.five_tuple.client.0);
         if let Some((typ, ticket)) = ticket {
-            reply = reply.with_raw(typ, &ticket);
+            reply = reply.with_raw(typ, ticket.as_bytes());
         }
         if let Some(token) = opening.reserved {
             reply = reply.with(&TokenAttribute(token.0.to_vec()));
