@@ -159,7 +159,7 @@ fn uris(listeners: &[Listener]) -> Vec<String> {
 fn uri(listener: &Listener) -> String {
     let Listener { transport, address } = *listener;
     let host = match transport {
-        ListenerTransport::Tls => "localhost".to_owned(),
+        ListenerTransport::Tls | ListenerTransport::Dtls => "localhost".to_owned(),
         ListenerTransport::Udp | ListenerTransport::Tcp => config::host_of(address.ip()),
     };
     config::uri(transport, &host, address.port())

@@ -197,13 +197,13 @@ fn written_uris(uris: &At<Vec<At<IceUri>>>, reader: &mut Reader) -> Vec<String> 
     uris.value.iter().map(|at| at.value.text.clone()).collect()
 }
 
-/// One URI per listener: UDP, then TCP at the public address, then TLS at the certificate's name.
+/// One URI per listener: UDP, then TCP at the public address, then TLS and DTLS at the certificate's name.
 fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<String> {
     let mut uris = Vec::new();
     for listener in served.listeners {
         let Listener { transport, address } = listener.value;
         let host = match (transport, &served.name) {
-            (ListenerTransport::Tls, name) => name.clone(),
+            (ListenerTransport::Tls | ListenerTransport::Dtls, name) => name.clone(),
             _ => public(address, served.relays).map(host_of),
         };
         let uri = host.map(|host| uri(transport, &host, address.port()));
@@ -228,6 +228,7 @@ pub fn uri(transport: ListenerTransport, host: &str, port: u16) -> String {
         ListenerTransport::Udp => format!("turn:{host}:{port}?transport=udp"),
         ListenerTransport::Tcp => format!("turn:{host}:{port}?transport=tcp"),
         ListenerTransport::Tls => format!("turns:{host}:{port}?transport=tcp"),
+        ListenerTransport::Dtls => format!("turns:{host}:{port}?transport=udp"),
     }
 }
 

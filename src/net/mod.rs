@@ -1,10 +1,11 @@
-//! The I/O shell around the relay: workers, UDP, TCP, TLS, relay sockets.
+//! The I/O shell around the relay: workers, UDP, TCP, TLS, DTLS, relay sockets.
 //!
 //! Knows nothing of TURN but what [`crate::turn::Server`] tells it to do. [`start`] opens everything; each worker
 //! (`worker/`) is a thread with sockets, a relay and an event loop of its own, and shares nothing with the others
 //! while it relays.
 
 mod connections;
+mod dtls;
 mod error;
 mod event_log;
 mod event_loop;
@@ -34,7 +35,7 @@ pub use sys::Backend;
 pub struct Settings {
     /// Where clients are awaited.
     pub listeners: Vec<Listener>,
-    /// The certificate of TLS listeners.
+    /// The certificate of TLS and DTLS listeners.
     pub certificate: Option<Certificate>,
     /// Worker threads.
     pub workers: NonZeroUsize,
@@ -47,17 +48,17 @@ pub struct Settings {
     pub icmp_errors: bool,
     /// Whether the DSCP and ECN fields of a datagram are kept when it is relayed (RFC 8656 §14).
     pub copy_dscp_and_ecn: bool,
-    /// TCP and TLS connections, in total.
+    /// TCP and TLS connections and DTLS sessions, in total.
     pub max_connections: usize,
-    /// TCP and TLS connections from one client address (IPv6: one /64).
+    /// TCP and TLS connections and DTLS sessions from one client address (IPv6: one /64).
     pub max_connections_per_address: usize,
-    /// New connections from one client address (IPv6: one /64), for each worker.
+    /// New connections, and new DTLS sessions, from one client address (IPv6: one /64), for each worker.
     pub new_connections: crate::admission::rate_limit::Settings,
     /// How long a connection without an allocation may stay silent.
     pub idle_timeout: Duration,
-    /// How long a TLS handshake may take.
+    /// How long a TLS or DTLS handshake may take.
     pub handshake_timeout: Duration,
-    /// Whether a client that begins with STUN at a TLS listener is served in the clear.
+    /// Whether a client that begins with STUN at a TLS or DTLS listener is served in the clear.
     pub plain_on_tls: bool,
     /// Receive buffer of a UDP listener, in bytes.
     pub listener_receive_buffer: usize,
@@ -85,6 +86,8 @@ pub enum ListenerTransport {
     Tcp,
     /// A stream within TLS.
     Tls,
+    /// Datagrams within DTLS, at a socket of its own or at that of a [`Udp`](Self::Udp) listener with the same address.
+    Dtls,
 }
 
 /// Where the TLS certificate comes from.

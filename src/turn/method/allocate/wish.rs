@@ -6,11 +6,12 @@ use stun::attributes::{
     ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_RESERVATION_TOKEN, AttrType,
 };
 use stun::message::{Getter, Message as StunMessage};
-use turn::proto::PROTO_UDP;
 use turn::proto::lifetime::Lifetime;
 use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::rsrvtoken::ReservationToken as TokenAttribute;
+use turn::proto::{PROTO_TCP, PROTO_UDP};
 
+use crate::turn::five_tuple::Transport;
 use crate::turn::output::{ReservationToken, Want};
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
@@ -35,10 +36,18 @@ pub(super) enum Families {
 }
 
 impl Server {
-    pub(super) fn read_wish(&mut self, request: &Message<'_>) -> Result<Wish, Reject> {
+    pub(super) fn read_wish(
+        &mut self,
+        from: Transport,
+        request: &Message<'_>,
+    ) -> Result<Wish, Reject> {
         let decoded = request.to_stun();
         // (3) REQUESTED-TRANSPORT.
         let transport: RequestedTransport = required(&decoded).map_err(|_| Reject::BadTransport)?;
+        if transport.protocol == PROTO_TCP && from == Transport::Dtls {
+            // RFC 7350 §4.6: as over UDP (RFC 6062 §5.1).
+            return Err(Reject::Malformed("TCP is not relayed over DTLS"));
+        }
         if transport.protocol != PROTO_UDP {
             return Err(Reject::UnsupportedTransport);
         }
