@@ -20,6 +20,7 @@ mod namespace;
 mod target;
 
 mod rest;
+mod rfc7350;
 mod rfc8489_auth;
 mod rfc8489_framing;
 mod rfc8489_message;

@@ -322,13 +322,7 @@ fn cut(hello: &[u8], size: usize) -> Vec<Vec<u8>> {
             number: record::Number::new(0, record.number.sequence() + n as u64),
             len: MESSAGE_HEADER + part.len(),
         };
-        let fragment = fragment_header(
-            message.typ,
-            message.len,
-            message.seq,
-            n * size,
-            part.len(),
-        );
+        let fragment = fragment_header(message.typ, message.len, message.seq, n * size, part.len());
         [&header.to_bytes([0xFE, 0xFD])[..], &fragment, part].concat()
     });
     datagrams.collect()
@@ -388,7 +382,11 @@ fn a_handshake_that_is_not_finished_ends_and_sends_little() {
     assert_eq!(pair.ends, ["DTLS handshake timed out"]);
     // After 1, 3 and 7 seconds.
     assert_eq!(pair.to_client.len(), 3 * flight.len());
-    assert!(flight.iter().all(|datagram| datagram.len() <= record::MAX_DATAGRAM));
+    assert!(
+        flight
+            .iter()
+            .all(|datagram| datagram.len() <= record::MAX_DATAGRAM)
+    );
     pair.pass(Duration::from_secs(5));
     assert!(pair.server.checks.is_empty());
 }
@@ -398,7 +396,13 @@ fn sessions_have_a_limit_in_all_and_for_each_address() {
     let mut pair = Pair::new();
     pair.server = server(3, 2);
     let mut sessions = 0;
-    for client_address in ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.2:1", "192.0.2.3:1"] {
+    for client_address in [
+        "192.0.2.1:1",
+        "192.0.2.1:2",
+        "192.0.2.1:3",
+        "192.0.2.2:1",
+        "192.0.2.3:1",
+    ] {
         pair.flow = flow(client_address);
         pair.client = client(pair.now.instant);
         pair.connected = false;
