@@ -86,7 +86,8 @@ pub enum ListenerTransport {
     Tcp,
     /// A stream within TLS.
     Tls,
-    /// Datagrams within DTLS, at a socket of its own or at that of a [`Udp`](Self::Udp) listener with the same address.
+    /// Datagrams within DTLS, at a socket of its own or at that of a [`Udp`](Self::Udp) listener with the same address that
+    /// stands before it.
     Dtls,
 }
 
