@@ -145,6 +145,29 @@ fn dtl_08_data_that_no_record_holds_is_dropped() {
     client.expect_channel_data(0x4000, &most);
 }
 
+/// RFC 6347 §4.2.4: a timer, and not the client, has it sent again.
+#[test]
+fn dtl_09_unanswered_flight_is_sent_again() {
+    let Some(server) = Target::shared().dtls_address() else {
+        return;
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let cookie = cookie_for(&socket, server, &client_hello(&[]));
+    socket
+        .send_to(&client_hello(&cookie), server)
+        .expect("loopback");
+    let mut records = Vec::new();
+    while records.len() < 2 {
+        let flight = receive(&socket);
+        let is_server_hello = (flight[0], flight[13]) == (22, 2);
+        if is_server_hello {
+            // The same message in another record.
+            records.push(flight[..13].to_vec());
+        }
+    }
+    assert_ne!(records[0], records[1]);
+}
+
 /// The cookie that the server asks for, whose request is no longer than the hello.
 fn cookie_for(socket: &UdpSocket, server: std::net::SocketAddr, hello: &[u8]) -> Vec<u8> {
     socket.send_to(hello, server).expect("loopback");
@@ -160,14 +183,22 @@ fn cookie_for(socket: &UdpSocket, server: std::net::SocketAddr, hello: &[u8]) ->
     cookie
 }
 
-/// A ClientHello that offers one cipher suite, and too little for a handshake.
-fn client_hello(cookie: &[u8]) -> Vec<u8> {
+/// A ClientHello that offers one cipher suite, and as little else as can be.
+pub fn client_hello(cookie: &[u8]) -> Vec<u8> {
     let mut body = vec![0xFE, 0xFD];
     body.extend([7; 32]);
     body.push(0);
     body.push(cookie.len() as u8);
     body.extend(cookie);
     body.extend([0, 2, 0xC0, 0x2B, 1, 0]);
+    // supported_groups: X25519 and secp256r1; signature_algorithms: ecdsa_secp256r1_sha256.
+    let extensions = [
+        &[0, 10, 0, 6, 0, 4, 0, 29, 0, 23][..],
+        &[0, 13, 0, 4, 0, 2, 4, 3],
+    ];
+    let extensions = extensions.concat();
+    body.extend([0, extensions.len() as u8]);
+    body.extend(extensions);
     let seq = u8::from(!cookie.is_empty());
     let len = (body.len() as u32).to_be_bytes();
     let mut message = vec![

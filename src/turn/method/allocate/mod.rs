@@ -73,7 +73,7 @@ impl Server {
         if let Some(relay) = self.relay_of(&flow.five_tuple) {
             return self.allocate_again(relay, request, &authenticated.username);
         }
-        let wish = self.read_wish(flow.five_tuple.transport, request)?;
+        let wish = self.read_wish(request, &flow)?;
         // RFC 8489 §10: only who is authenticated, and with a server that it can reach.
         let client_family = Family::of(flow.five_tuple.server.ip());
         if self.settings.alternates.has(client_family) {

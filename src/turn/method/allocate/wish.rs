@@ -11,7 +11,7 @@ use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::rsrvtoken::ReservationToken as TokenAttribute;
 use turn::proto::{PROTO_TCP, PROTO_UDP};
 
-use crate::turn::five_tuple::Transport;
+use crate::turn::five_tuple::{Flow, Transport};
 use crate::turn::output::{ReservationToken, Want};
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Family;
@@ -36,15 +36,11 @@ pub(super) enum Families {
 }
 
 impl Server {
-    pub(super) fn read_wish(
-        &mut self,
-        from: Transport,
-        request: &Message<'_>,
-    ) -> Result<Wish, Reject> {
+    pub(super) fn read_wish(&mut self, request: &Message<'_>, flow: &Flow) -> Result<Wish, Reject> {
         let decoded = request.to_stun();
         // (3) REQUESTED-TRANSPORT.
         let transport: RequestedTransport = required(&decoded).map_err(|_| Reject::BadTransport)?;
-        if transport.protocol == PROTO_TCP && from == Transport::Dtls {
+        if transport.protocol == PROTO_TCP && flow.five_tuple.transport == Transport::Dtls {
             // RFC 7350 §4.6: as over UDP (RFC 6062 §5.1).
             return Err(Reject::Malformed("TCP is not relayed over DTLS"));
         }
