@@ -70,6 +70,7 @@ fn a_flood_of_hellos_without_cookies_leaves_nothing_and_keeps_nobody_waiting() {
     assert!(more <= MOST_KIB, "{more} KiB more");
     assert!(longest <= LONGEST, "another client waited for {longest:?}");
     program.stop();
+    assert!(client.is_closed_within(PATIENCE), "the end is told");
 }
 
 /// Data both ways, and a request.

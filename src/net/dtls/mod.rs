@@ -5,6 +5,7 @@
 //! has. Whatever is cryptography comes from rustls and its provider. Knows nothing of STUN: `worker/from_dtls.rs` passes
 //! messages on. Timeouts are found by looking at each session once a second, as for connections.
 
+mod config;
 mod cookie;
 mod handshake;
 mod hello;
@@ -25,8 +26,8 @@ use slab::Slab;
 use super::connections::Connections;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{FiveTuple, Flow, LinkId, Now};
+pub(super) use config::DtlsConfig;
 pub(super) use cookie::CookieKey;
-pub(super) use handshake::DtlsConfig;
 use hello::Beginning;
 pub(super) use hello::HELLO_VERIFY_LEN;
 pub(super) use record::Said;
@@ -232,6 +233,11 @@ impl Dtls {
         }
         session.write_goodbye(said);
         Some((session.flow, session.listener))
+    }
+
+    /// One of the sessions, if there is any.
+    pub(super) fn any(&self) -> Option<usize> {
+        self.sessions.iter().next().map(|(place, _)| place)
     }
 
     /// When there is a session to look at.

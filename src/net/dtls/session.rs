@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::handshake::{Alert, DtlsConfig, FINISHED, FINISHED_LEN, Handshake, Progress};
+use super::config::DtlsConfig;
+use super::handshake::{Alert, FINISHED, FINISHED_LEN, Handshake, Progress};
 use super::hello::{Beginning, Fragment, RANDOM};
 use super::keys::{EPOCH, Keys};
 use super::reader::Reader;

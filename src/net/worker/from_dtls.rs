@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use super::from_client::Packet;
 use super::{Body, Buffer, QUEUED, Worker};
-use crate::net::dtls::{Arrival, Due, Heard};
-use crate::net::sys::{Datagram, Outbox};
+use crate::net::dtls::{Arrival, Dtls, Due, Heard};
+use crate::net::sys::Outbox;
+use crate::net::udp::UdpListener;
 use crate::turn::{FiveTuple, Flow, Now, RelayId, ToClient, Transport};
 use crate::wire::data_header::{MAX_HEADER, MAX_PADDING};
 
@@ -123,6 +124,14 @@ impl Worker {
         self.said.clear();
     }
 
+    /// Ends all sessions: unlike that of a connection, the end of a session has to be told.
+    pub(super) fn end_all_dtls(&mut self, now: Now) {
+        while let Some(place) = self.dtls.as_ref().and_then(Dtls::any) {
+            self.end_dtls(place, "the server stops", now);
+        }
+        self.flush(Buffer::Arena);
+    }
+
     /// Sends again what has not been answered, and ends the sessions that have taken too long over something.
     pub(super) fn look_at_dtls(&mut self, now: Now) {
         while let Some(dtls) = &mut self.dtls {
@@ -202,10 +211,7 @@ impl Worker {
 
 /// Adds an encrypted message to what its listener is about to send; which one that is. `None` if it does not fit a datagram.
 fn seal_into(
-    (dtls, listeners): (
-        &mut Option<crate::net::dtls::Dtls>,
-        &mut [crate::net::udp::UdpListener],
-    ),
+    (dtls, listeners): (&mut Option<Dtls>, &mut [UdpListener]),
     (place, flow): (usize, &Flow),
     pieces: &[&[u8]],
     tos: u8,
@@ -213,7 +219,7 @@ fn seal_into(
     let dtls = dtls.as_mut()?;
     let (_, at) = dtls.get(place)?;
     let listener = &mut listeners[at];
-    let datagram: Datagram = listener.datagram(flow, 0..0).with_tos(tos);
+    let datagram = listener.datagram(flow, 0..0).with_tos(tos);
     let write = |out: &mut Vec<u8>| dtls.seal(place, pieces, out);
     listener
         .outgoing

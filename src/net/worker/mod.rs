@@ -271,6 +271,7 @@ impl Worker {
         let now = now();
         self.server.handle_stop(now);
         self.do_outputs(now);
+        self.end_all_dtls(now);
         self.look_for_kernel_drops(now.instant + kernel_drops::PERIOD);
         let counters = self.server.counters();
         tracing::info!(
