@@ -13,16 +13,21 @@ mod support;
 
 #[test]
 fn tls_is_not_served_without_a_certificate() {
-    let mut relay = loopback_relay();
-    relay.net.listeners.push(Listener {
-        transport: ListenerTransport::Tls,
-        address: "127.0.0.1:0".parse().unwrap(),
-    });
-    let error = net::start(relay).err().expect("it does not start");
-    assert_eq!(
-        error.to_string(),
-        "cannot listen for TLS on 127.0.0.1:0: there is no certificate"
-    );
+    for (transport, name) in [
+        (ListenerTransport::Tls, "TLS"),
+        (ListenerTransport::Dtls, "DTLS"),
+    ] {
+        let mut relay = loopback_relay();
+        relay.net.listeners.push(Listener {
+            transport,
+            address: "127.0.0.1:0".parse().unwrap(),
+        });
+        let error = net::start(relay).err().expect("it does not start");
+        assert_eq!(
+            error.to_string(),
+            format!("cannot listen for {name} on 127.0.0.1:0: there is no certificate")
+        );
+    }
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn uris(listeners: &[Listener]) -> Vec<String> {
 fn uri(listener: &Listener) -> String {
     let Listener { transport, address } = *listener;
     let host = match transport {
-        ListenerTransport::Tls => Host::Name("localhost".to_owned()),
+        ListenerTransport::Tls | ListenerTransport::Dtls => Host::Name("localhost".to_owned()),
         ListenerTransport::Udp | ListenerTransport::Tcp => Host::Address(address.ip()),
     };
     config::uri(transport, host, address.port()).to_string()

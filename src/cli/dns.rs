@@ -137,7 +137,7 @@ struct Service {
 }
 
 /// In the order of preference: what costs a client the least comes first.
-const SERVICES: [Service; 3] = [
+const SERVICES: [Service; 4] = [
     Service {
         transport: ListenerTransport::Udp,
         turn: "_turn._udp",
@@ -155,6 +155,12 @@ const SERVICES: [Service; 3] = [
         turn: "_turns._tcp",
         stun: "_stuns._tcp",
         naptr: "turn.tls",
+    },
+    Service {
+        transport: ListenerTransport::Dtls,
+        turn: "_turns._udp",
+        stun: "_stuns._udp",
+        naptr: "turn.dtls",
     },
 ];
 
@@ -280,8 +286,8 @@ impl Zone<'_> {
             let label = match service.transport {
                 ListenerTransport::Udp => "_turnserver._udp",
                 ListenerTransport::Tcp => "_turnserver._tcp",
-                // The service has no name of its own within TLS.
-                ListenerTransport::Tls => continue,
+                // The service has no name of its own within TLS and DTLS.
+                ListenerTransport::Tls | ListenerTransport::Dtls => continue,
             };
             let instance = format!("uturn.{label}");
             let name = format!("{label}.{}", self.domain);

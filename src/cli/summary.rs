@@ -116,8 +116,9 @@ fn peers(checked: &Checked) -> String {
     rules.join(", ")
 }
 
-const TRANSPORTS: [(ListenerTransport, &str); 3] = [
+const TRANSPORTS: [(ListenerTransport, &str); 4] = [
     (ListenerTransport::Udp, "udp"),
     (ListenerTransport::Tcp, "tcp"),
     (ListenerTransport::Tls, "tls"),
+    (ListenerTransport::Dtls, "dtls"),
 ];

@@ -197,13 +197,15 @@ fn written_uris(uris: &At<Vec<At<ServerUri>>>, reader: &mut Reader) -> Vec<Strin
     uris.value.iter().map(|at| at.value.to_string()).collect()
 }
 
-/// One URI per listener: UDP, then TCP at the public address, then TLS at the certificate's name.
+/// One URI per listener: UDP, then TCP at the public address, then TLS and DTLS at the certificate's name.
 fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<String> {
     let mut uris = Vec::new();
     for listener in served.listeners {
         let Listener { transport, address } = listener.value;
         let host = match (transport, &served.name) {
-            (ListenerTransport::Tls, name) => name.clone().map(Host::Name),
+            (ListenerTransport::Tls | ListenerTransport::Dtls, name) => {
+                name.clone().map(Host::Name)
+            }
             _ => public(address, served.relays).map(Host::Address),
         };
         let uri = host.map(|host| uri(transport, host, address.port()).to_string());
@@ -228,6 +230,7 @@ pub fn uri(transport: ListenerTransport, host: Host, port: u16) -> ServerUri {
         ListenerTransport::Udp => (Scheme::Turn, UriTransport::Udp),
         ListenerTransport::Tcp => (Scheme::Turn, UriTransport::Tcp),
         ListenerTransport::Tls => (Scheme::Turns, UriTransport::Tcp),
+        ListenerTransport::Dtls => (Scheme::Turns, UriTransport::Udp),
     };
     ServerUri {
         scheme,

@@ -19,6 +19,7 @@ pub(super) fn check(
         udp,
         tcp,
         tls: over_tls,
+        dtls,
     } = &listen.value;
     let mut listeners = of(ListenerTransport::Udp, udp, host);
     listeners.extend(of(ListenerTransport::Tcp, tcp, host));
@@ -27,6 +28,14 @@ pub(super) fn check(
     } else if over_tls.is_written() && !over_tls.value.is_empty() {
         reader.report(
             Problem::error(over_tls.span.clone(), "TLS listeners need a certificate")
+                .help("add [tls] with certificate = \"fullchain.pem\" and key = \"privkey.pem\""),
+        );
+    }
+    if tls.is_some() {
+        listeners.extend(of(ListenerTransport::Dtls, dtls, host));
+    } else if !dtls.value.is_empty() {
+        reader.report(
+            Problem::error(dtls.span.clone(), "DTLS listeners need a certificate")
                 .help("add [tls] with certificate = \"fullchain.pem\" and key = \"privkey.pem\""),
         );
     }
@@ -93,9 +102,11 @@ pub(super) fn report_duplicates(
     }
 }
 
+/// What an address can be taken for once. A UDP listener and one for DTLS share it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Udp,
+    Dtls,
     Tcp,
 }
 
@@ -103,6 +114,7 @@ impl Protocol {
     fn of(transport: ListenerTransport) -> Self {
         match transport {
             ListenerTransport::Udp => Protocol::Udp,
+            ListenerTransport::Dtls => Protocol::Dtls,
             ListenerTransport::Tcp | ListenerTransport::Tls => Protocol::Tcp,
         }
     }
@@ -110,6 +122,7 @@ impl Protocol {
     fn name(self) -> &'static str {
         match self {
             Protocol::Udp => "UDP",
+            Protocol::Dtls => "DTLS",
             Protocol::Tcp => "TCP",
         }
     }

@@ -41,9 +41,10 @@ sections! {
         tcp: Vec<At<SocketAddr>> = r#"["0.0.0.0:3478", "[::]:3478"]"#,
         // The default holds only where there is a certificate.
         tls: Vec<At<SocketAddr>> = r#"["0.0.0.0:5349", "[::]:5349"]"#,
+        dtls: Vec<At<SocketAddr>> = "[]",
     }
 
-    /// The certificate of TLS listeners.
+    /// The certificate of TLS and DTLS listeners.
     struct Tls {
         certificate: PathBuf,
         key: PathBuf,

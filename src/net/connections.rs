@@ -1,4 +1,4 @@
-//! How many TCP and TLS connections there may be: in total, and from one client address.
+//! How many TCP and TLS connections and DTLS sessions there may be: in total, and from one client address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::StartError;
+use super::udp::Speaks;
 use super::{Listener, ListenerTransport, Settings, sys};
 
 /// Connections that may wait to be accepted.
@@ -17,7 +18,7 @@ const STREAM_SEND_BUFFER: usize = 256 * 1024;
 
 /// The listening sockets of one worker.
 pub(super) struct Sockets {
-    pub(super) udp: Vec<UdpSocket>,
+    pub(super) udp: Vec<(UdpSocket, Speaks)>,
     pub(super) streams: Vec<(Listener, TcpListener)>,
 }
 
@@ -29,8 +30,17 @@ pub(super) fn open(settings: &Settings) -> Result<(Vec<Sockets>, Vec<Listener>),
             streams: Vec::new(),
         })
         .collect();
-    let mut bound = Vec::new();
+    let mut bound: Vec<Listener> = Vec::new();
     for listener in &settings.listeners {
+        if listener.transport == ListenerTransport::Dtls
+            && let Some(beside) = share(listener, settings, &mut workers)
+        {
+            bound.push(Listener {
+                address: bound[beside].address,
+                ..*listener
+            });
+            continue;
+        }
         let explain = |error| StartError::listen(listener, &error);
         let address = claim(listener).map_err(explain)?;
         let listener = Listener {
@@ -45,11 +55,27 @@ pub(super) fn open(settings: &Settings) -> Result<(Vec<Sockets>, Vec<Listener>),
     Ok((workers, bound))
 }
 
+/// Lets a UDP listener that has been opened speak DTLS, too, if it has the address; which of the listeners that is.
+fn share(listener: &Listener, settings: &Settings, workers: &mut [Sockets]) -> Option<usize> {
+    let is_udp = |other: &&Listener| other.transport == ListenerTransport::Udp;
+    let all = settings.listeners.iter();
+    let beside = Listener {
+        transport: ListenerTransport::Udp,
+        ..*listener
+    };
+    let place = all.clone().position(|other| *other == beside)?;
+    let at = all.take(place).filter(is_udp).count();
+    for worker in workers {
+        worker.udp.get_mut(at)?.1 = Speaks::Both;
+    }
+    Some(place)
+}
+
 fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> io::Result<()> {
     let socket = new_socket(listener)?;
     socket.set_reuse_port(true)?;
     let v6 = listener.address.is_ipv6();
-    if listener.transport == ListenerTransport::Udp {
+    if listener.is_datagrams() {
         sys::receive_buffer(socket.as_fd(), settings.listener_receive_buffer)?;
         sys::fragment_freely(socket.as_fd(), v6)?;
         if settings.udp_backend != Some(sys::Backend::Plain) {
@@ -63,7 +89,12 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
             sys::report_destination(socket.as_fd(), v6)?;
         }
         socket.bind(&listener.address.into())?;
-        worker.udp.push(socket.into());
+        let speaks = match listener.transport {
+            ListenerTransport::Dtls if settings.plain_on_tls => Speaks::Both,
+            ListenerTransport::Dtls => Speaks::Dtls,
+            _ => Speaks::Plain,
+        };
+        worker.udp.push((socket.into(), speaks));
     } else {
         socket.set_reuse_address(true)?;
         // Connections inherit it: what a client that does not read can keep in the kernel.
@@ -82,7 +113,7 @@ fn open_one(listener: &Listener, settings: &Settings, worker: &mut Sockets) -> i
 /// would then silently halve the traffic. A socket without that option cannot be bound to a port in use.
 fn claim(listener: &Listener) -> io::Result<SocketAddr> {
     let socket = new_socket(listener)?;
-    if listener.transport != ListenerTransport::Udp {
+    if !listener.is_datagrams() {
         // Connections of a server that has just ended do not stand in the way, a listening socket does.
         socket.set_reuse_address(true)?;
     }
@@ -95,7 +126,7 @@ fn claim(listener: &Listener) -> io::Result<SocketAddr> {
 
 fn new_socket(listener: &Listener) -> io::Result<Socket> {
     let (typ, protocol) = match listener.transport {
-        ListenerTransport::Udp => (Type::DGRAM, Protocol::UDP),
+        ListenerTransport::Udp | ListenerTransport::Dtls => (Type::DGRAM, Protocol::UDP),
         ListenerTransport::Tcp | ListenerTransport::Tls => (Type::STREAM, Protocol::TCP),
     };
     let domain = Domain::for_address(listener.address);
@@ -104,4 +135,13 @@ fn new_socket(listener: &Listener) -> io::Result<Socket> {
         SockRef::from(&socket).set_only_v6(true)?;
     }
     Ok(socket)
+}
+
+impl Listener {
+    fn is_datagrams(&self) -> bool {
+        matches!(
+            self.transport,
+            ListenerTransport::Udp | ListenerTransport::Dtls
+        )
+    }
 }

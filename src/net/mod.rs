@@ -1,10 +1,11 @@
-//! The I/O shell around the relay: workers, UDP, TCP, TLS, relay sockets.
+//! The I/O shell around the relay: workers, UDP, TCP, TLS, DTLS, relay sockets.
 //!
 //! Knows nothing of TURN but what [`crate::turn::Server`] tells it to do. [`start`] opens everything; each worker
 //! (`worker/`) is a thread with sockets, a relay and an event loop of its own, and shares nothing with the others
 //! while it relays.
 
 mod connections;
+mod dtls;
 mod error;
 mod event_log;
 mod event_loop;
@@ -36,7 +37,7 @@ pub use sys::Backend;
 pub struct Settings {
     /// Where clients are awaited.
     pub listeners: Vec<Listener>,
-    /// The certificate of TLS listeners.
+    /// The certificate of TLS and DTLS listeners.
     pub certificate: Option<Certificate>,
     /// Worker threads.
     pub workers: NonZeroUsize,
@@ -49,17 +50,17 @@ pub struct Settings {
     pub icmp_errors: bool,
     /// Whether the DSCP and ECN fields of a datagram are kept when it is relayed (RFC 8656 §14).
     pub copy_dscp_and_ecn: bool,
-    /// TCP and TLS connections of clients, in total, and as many with peers (RFC 6062).
+    /// TCP and TLS connections of clients and DTLS sessions, in total, and as many connections with peers (RFC 6062).
     pub max_connections: usize,
-    /// TCP and TLS connections from one client address (IPv6: one /64).
+    /// TCP and TLS connections and DTLS sessions from one client address (IPv6: one /64).
     pub max_connections_per_address: usize,
-    /// New connections from one client address (IPv6: one /64), for each worker.
+    /// New connections, and new DTLS sessions, from one client address (IPv6: one /64), for each worker.
     pub new_connections: crate::admission::rate_limit::Settings,
     /// How long a connection without an allocation may stay silent.
     pub idle_timeout: Duration,
-    /// How long a TLS handshake may take.
+    /// How long a TLS or DTLS handshake may take.
     pub handshake_timeout: Duration,
-    /// Whether a client that begins with STUN at a TLS listener is served in the clear.
+    /// Whether a client that begins with STUN at a TLS or DTLS listener is served in the clear.
     pub plain_on_tls: bool,
     /// Receive buffer of a UDP listener, in bytes.
     pub listener_receive_buffer: usize,
@@ -87,6 +88,9 @@ pub enum ListenerTransport {
     Tcp,
     /// A stream within TLS.
     Tls,
+    /// Datagrams within DTLS, at a socket of its own or at that of a [`Udp`](Self::Udp) listener with the same address that
+    /// stands before it.
+    Dtls,
 }
 
 /// Where the TLS certificate comes from.

@@ -10,13 +10,14 @@ use rand::{SeedableRng, TryRng};
 use rustls::ServerConfig;
 
 use super::connections::Connections;
+use super::dtls::{CookieKey, Dtls, DtlsConfig, DtlsSettings};
 use super::error::StartError;
 use super::event_log::EventLog;
 use super::listeners::Sockets;
 use super::mailbox::Mailbox;
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
-use super::streams::{StreamSettings, Streams, server_config};
+use super::streams::{StreamSettings, Streams, dtls_config, server_config};
 use super::sys::{Backend, ReadySet};
 use super::worker::{Worker, WorkerParts};
 use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys};
@@ -49,6 +50,8 @@ struct Shared {
     nonce_key: NonceKey,
     ticket_key: TicketKey,
     tls: Option<Arc<ServerConfig>>,
+    /// If any listener speaks it.
+    dtls: Option<(Arc<DtlsConfig>, CookieKey)>,
     mailboxes: Arc<[Mailbox]>,
     backend: Backend,
 }
@@ -61,12 +64,27 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         .as_ref()
         .map(server_config)
         .transpose()?;
-    if let (None, Some(listener)) = (&tls, first_tls(&relay)) {
-        return Err(StartError::new(format!(
-            "cannot listen for TLS on {}: there is no certificate",
-            listener.address
-        )));
+    for transport in [ListenerTransport::Tls, ListenerTransport::Dtls] {
+        if let (None, Some(listener)) = (&tls, first_of(transport, &relay)) {
+            let name = match transport {
+                ListenerTransport::Dtls => "DTLS",
+                _ => "TLS",
+            };
+            return Err(StartError::new(format!(
+                "cannot listen for {name} on {}: there is no certificate",
+                listener.address
+            )));
+        }
     }
+    let dtls = match (
+        &relay.net.certificate,
+        first_of(ListenerTransport::Dtls, &relay),
+    ) {
+        (Some(certificate), Some(_)) => {
+            Some((dtls_config(certificate)?, CookieKey::new(random()?)))
+        }
+        _ => None,
+    };
     let backend = choose_backend(relay.net.udp_backend)?;
     check_descriptor_limit(&relay);
     let (ready_sets, mailboxes) = mailboxes(relay.net.workers.get())
@@ -90,6 +108,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         nonce_key: NonceKey::new(random()?),
         ticket_key: TicketKey::new(random()?),
         tls,
+        dtls,
         mailboxes,
         backend,
     };
@@ -111,9 +130,9 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
     Ok(running)
 }
 
-fn first_tls(relay: &Relay) -> Option<&Listener> {
+fn first_of(transport: ListenerTransport, relay: &Relay) -> Option<&Listener> {
     let mut listeners = relay.net.listeners.iter();
-    listeners.find(|listener| listener.transport == ListenerTransport::Tls)
+    listeners.find(|listener| listener.transport == transport)
 }
 
 /// Warns if the limits allow more than the process can open.
@@ -203,6 +222,7 @@ fn new_worker(
         handshake_timeout: relay.net.handshake_timeout,
         plain_on_tls: relay.net.plain_on_tls,
     };
+    let dtls = new_dtls(relay, shared)?;
     let accepts = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
     let members = ready_set.members().map_err(queue)?;
     Worker::new(WorkerParts {
@@ -213,10 +233,26 @@ fn new_worker(
         ready_set,
         mailboxes: (Arc::clone(&shared.mailboxes), number),
         streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,
+        dtls,
         log: EventLog::new(relay.log_full_addresses, Instant::now()),
         backend: shared.backend,
     })
     .map_err(|error| StartError::system("use a listening socket", &error))
+}
+
+fn new_dtls(relay: &Relay, shared: &Shared) -> Result<Option<Dtls>, StartError> {
+    let Some((config, cookies)) = &shared.dtls else {
+        return Ok(None);
+    };
+    let settings = DtlsSettings {
+        config: Arc::clone(config),
+        cookies: cookies.clone(),
+        connections: Arc::clone(&shared.connections),
+        idle_timeout: relay.net.idle_timeout,
+        handshake_timeout: relay.net.handshake_timeout,
+    };
+    let begins = SourceLimiter::new(&relay.net.new_connections, u64::from_le_bytes(random()?));
+    Ok(Some(Dtls::new(settings, begins)))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {

@@ -15,16 +15,29 @@ pub(super) struct UdpListener {
     /// Datagrams that the kernel had dropped when it was last asked.
     pub(super) kernel_drops: u32,
     pub(super) local: SocketAddr,
+    pub(super) speaks: Speaks,
     link: LinkId,
 }
 
+/// What clients may speak at a UDP listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// STUN in the clear.
+    Plain,
+    /// DTLS.
+    Dtls,
+    /// Either.
+    Both,
+}
+
 impl UdpListener {
-    pub(super) fn new(socket: UdpSocket, link: LinkId) -> io::Result<Self> {
+    pub(super) fn new((socket, speaks): (UdpSocket, Speaks), link: LinkId) -> io::Result<Self> {
         Ok(Self {
             local: socket.local_addr()?,
             outgoing: Outbox::default(),
             kernel_drops: 0,
             socket,
+            speaks,
             link,
         })
     }

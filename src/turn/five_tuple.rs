@@ -29,12 +29,25 @@ pub enum Transport {
     Tcp,
     /// A stream within TLS.
     Tls,
+    /// Datagrams within DTLS (RFC 7350).
+    Dtls,
 }
 
 impl Transport {
     /// Whether messages follow each other on a stream: ChannelData is padded there.
     pub fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// Whether a client has shown that it receives at its address before it is heard: by the handshake of a stream, or by the
+    /// cookie of DTLS.
+    pub fn proves_address(self) -> bool {
         self != Self::Udp
+    }
+
+    /// Whether the server has shown a certificate.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Dtls)
     }
 }
 
@@ -44,6 +57,7 @@ impl fmt::Display for Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Dtls => "dtls",
         })
     }
 }

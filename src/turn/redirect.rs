@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::five_tuple::{Flow, Transport};
+use super::five_tuple::Flow;
 use super::relayed_addresses::Family;
 use crate::wire::Message;
 use crate::wire::message::{ATTR_ALTERNATE_DOMAIN, ATTR_PASSWORD_ALGORITHM};
@@ -41,7 +41,7 @@ impl Alternates {
         match &self.domain {
             // RFC 8489 §14.16: where it names what a certificate is checked against, for clients that know of it.
             Some(domain)
-                if flow.five_tuple.transport == Transport::Tls
+                if flow.five_tuple.transport.is_secure()
                     && request.contains(ATTR_PASSWORD_ALGORITHM) =>
             {
                 reply.with_raw(ATTR_ALTERNATE_DOMAIN, domain.as_bytes())

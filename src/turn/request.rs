@@ -7,7 +7,7 @@ use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
 use stun::error_code::{CODE_STALE_NONCE, CODE_UNAUTHORIZED};
 
 use super::Now;
-use super::five_tuple::Flow;
+use super::five_tuple::{Flow, Transport};
 use super::method::unknown_attributes;
 use super::output::{Event, Output, Refused, RelayId};
 use super::password_algorithms::{self, OFFERED};
@@ -94,7 +94,9 @@ impl Server {
 
     /// The worker that a request is for, where it is not this one: it names something that only that one knows.
     pub(super) fn worker_for(&self, flow: &Flow, request: &Message<'_>) -> Option<usize> {
-        if self.relay_of(&flow.five_tuple).is_some() {
+        // A session over DTLS cannot leave the worker that has its keys.
+        let stays = flow.five_tuple.transport == Transport::Dtls;
+        if stays || self.relay_of(&flow.five_tuple).is_some() {
             return None;
         }
         let elsewhere = self.ways.elsewhere(&flow.five_tuple);

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::allocation::{Allocation, Traffic};
 use super::by_client::ByClient;
 use super::deadline::Deadlines;
-use super::five_tuple::{FiveTuple, Flow};
+use super::five_tuple::{ClientAddr, FiveTuple, Flow, Transport};
 use super::method::PendingAllocate;
 use super::mobility::{TicketKey, Tickets, Ways};
 use super::nat_discovery::Discovery;
@@ -27,7 +27,7 @@ use crate::admission::quota::{Admitted, Quotas};
 use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
 use crate::wire::reply::SmallReply;
-use crate::wire::{Class, Extensions, Kind, Message, Method, classify};
+use crate::wire::{Class, Extensions, Kind, Malformed, Message, Method, classic, classify};
 
 /// What a [`Server`] is made from. What is behind an `Arc` is shared by all workers.
 pub struct Parts {
@@ -222,6 +222,7 @@ impl Server {
             }
             Some(Kind::Stun) => match Message::parse(packet) {
                 Ok(message) => self.handle_message(flow, &message, now),
+                Err(Malformed::NoCookie) => self.classic(flow, packet),
                 Err(_) => self.drop_packet(DropReason::Malformed),
             },
             None => self.drop_packet(DropReason::Malformed),
@@ -256,6 +257,18 @@ impl Server {
                 Class::Request | Class::Indication | Class::SuccessResponse | Class::ErrorResponse,
                 _,
             ) => self.drop_packet(DropReason::Malformed),
+        }
+    }
+
+    /// Refuses a request without the magic cookie where RFC 8489 §11 says so; elsewhere it is no STUN.
+    fn classic(&mut self, flow: Flow, packet: &[u8]) -> FromClient {
+        match classic::server_error(packet) {
+            Some(reply) if flow.five_tuple.transport == Transport::Dtls => {
+                self.counters.refusals += 1;
+                self.reply(flow, reply);
+                FromClient::Control
+            }
+            Some(_) | None => self.drop_packet(DropReason::Malformed),
         }
     }
 
@@ -374,13 +387,18 @@ impl Server {
         self.counters.drops[reason as usize] += 1;
     }
 
-    /// Whether an unauthenticated source gets an answer. A stream has proved its address by its handshake.
-    pub(super) fn may_answer(&mut self, flow: &Flow, now: Now) -> bool {
-        let answer = flow.five_tuple.transport.is_stream()
-            || self.limiter.allow(flow.five_tuple.client.ip(), now.instant);
-        if !answer {
+    /// Whether a client that has shown neither credentials nor that it receives at its address gets an answer that the shell
+    /// makes.
+    pub fn allows_reply(&mut self, client: ClientAddr, now: Now) -> bool {
+        let allowed = self.limiter.allow(client.ip(), now.instant);
+        if !allowed {
             self.dropped(DropReason::ReplyLimit);
         }
-        answer
+        allowed
+    }
+
+    /// Whether an unauthenticated source gets an answer. One that has proved its address does.
+    pub(super) fn may_answer(&mut self, flow: &Flow, now: Now) -> bool {
+        flow.five_tuple.transport.proves_address() || self.allows_reply(flow.five_tuple.client, now)
     }
 }

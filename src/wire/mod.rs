@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod channel_data;
+pub mod classic;
 pub mod data_header;
 mod fingerprint;
 mod icmp;

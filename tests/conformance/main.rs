@@ -24,6 +24,7 @@ mod rfc5780;
 mod rfc5928;
 mod rfc6062;
 mod rfc7065;
+mod rfc7350;
 mod rfc7635;
 mod rfc8016;
 mod rfc8489_auth;

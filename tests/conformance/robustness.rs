@@ -1,14 +1,15 @@
 //! What hostile input must not do.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
 use crate::client::attribute::{self, SOFTWARE};
-use crate::client::{Draft, Incoming, Peer, allocate, is_refused, method};
+use crate::client::{Draft, Incoming, Peer, QUIET_TIME, allocate, is_refused, method};
+use crate::rfc7350;
 use crate::target::{Flavour, Target};
 
 /// Thousands of broken Allocates leave the server serving.
@@ -181,6 +182,38 @@ fn sec_05_unauthenticated_answers_are_limited_per_source() {
     );
 }
 
+/// A request for a cookie is an answer to someone who has shown nothing, too.
+#[test]
+fn sec_05_requests_for_cookies_are_limited_per_source() {
+    let Some(server) = Target::with(Flavour::Reticent) else {
+        return;
+    };
+    let Some(address) = server.dtls_address() else {
+        return;
+    };
+    let socket = UdpSocket::bind("127.0.0.8:0").expect("a free port");
+    let start = Instant::now();
+    for _ in 0..200 {
+        let hello = rfc7350::client_hello(&[]);
+        socket.send_to(&hello, address).expect("loopback");
+    }
+    if let Some(mut other) = server.dtls() {
+        other.allocate();
+    }
+    let mut answers = 0;
+    socket
+        .set_read_timeout(Some(QUIET_TIME))
+        .expect("above zero");
+    while socket.recv(&mut [0; 2048]).is_ok() {
+        answers += 1;
+    }
+    let allowed = 10 + start.elapsed().as_secs() + 1;
+    assert!(
+        (1..=allowed).contains(&answers),
+        "{answers} answers where {allowed} are allowed"
+    );
+}
+
 /// RFC 8656 §21.1: who has not authenticated leaves nothing behind in the server.
 #[test]
 fn sec_05_unauthenticated_requests_leave_no_state() {
@@ -225,6 +258,21 @@ fn sec_06_idle_connections_and_handshakes_end() {
     for stream in &mut hanging {
         assert!(is_closed_by(stream, end), "an idle connection is left open");
     }
+}
+
+/// A DTLS session that says nothing ends; one with an allocation may be silent.
+#[test]
+fn sec_06_idle_dtls_session_ends() {
+    let Some(server) = Target::with(Flavour::Impatient) else {
+        return;
+    };
+    let (Some(mut idle), Some(mut busy)) = (server.dtls(), server.dtls()) else {
+        return;
+    };
+    busy.allocate();
+    idle.exchange(&Draft::request(method::BINDING)).success();
+    assert!(idle.is_closed_within(Duration::from_secs(5)));
+    busy.refresh(None).success();
 }
 
 /// A connection that feeds a message byte by byte, never to finish it, is idle all the same.

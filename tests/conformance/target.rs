@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `UTURN_TEST_SERVER` | `IP:PORT` that serves UDP and TCP |
 //! | `UTURN_TEST_SERVER_IPV6`, `UTURN_TEST_SERVER_TLS` | its IPv6 and TLS addresses |
+//! | `UTURN_TEST_SERVER_DTLS` | its address for DTLS |
 //! | `UTURN_TEST_CA` | PEM file with the certificate that its TLS certificate is checked against |
 //! | `UTURN_TEST_ALICE`, `UTURN_TEST_BOB`, `UTURN_TEST_CAROL` | `name:password` of users; of carol it knows the HA1 only |
 //! | `UTURN_TEST_ZOE` | `name:password` of a user whose password has `e\u{301}` and `\u{a0}` in it |
@@ -50,6 +51,7 @@ pub struct Target {
     pub denied_peer: IpAddr,
     ipv6: Option<SocketAddr>,
     tls: Option<(SocketAddr, Arc<ClientConfig>)>,
+    dtls: Option<SocketAddr>,
     carol: Option<Credentials>,
     zoe: Option<Credentials>,
     second_secret: Option<String>,
@@ -102,6 +104,7 @@ impl Target {
                 SocketAddr::from((Ipv4Addr::LOCALHOST, ports.tls)),
                 trusting(process.certificate().clone()),
             )),
+            dtls: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ports.tls))),
             alice: Credentials::new(ALICE.0, ALICE.1),
             bob: Credentials::new(BOB.0, BOB.1),
             carol: Some(Credentials::new(CAROL.0, CAROL.1)),
@@ -136,6 +139,8 @@ impl Target {
             ipv6: variable(&format!("UTURN_TEST_SERVER{suffix}_IPV6"))
                 .map(|text| text.parse().expect("[IP]:PORT")),
             tls,
+            dtls: variable(&format!("UTURN_TEST_SERVER{suffix}_DTLS"))
+                .map(|text| text.parse().expect("IP:PORT")),
             alice: user("ALICE").expect("UTURN_TEST_ALICE"),
             bob: user("BOB").expect("UTURN_TEST_BOB"),
             carol: user("CAROL"),
@@ -177,6 +182,22 @@ impl Target {
             )),
             None => not_run("UTURN_TEST_SERVER_TLS"),
         }
+    }
+
+    /// A client over DTLS.
+    pub fn dtls(&self) -> Option<Client> {
+        let link = Link::dtls(Ipv4Addr::LOCALHOST.into(), self.dtls_address()?);
+        Some(Client::new(link, &self.alice))
+    }
+
+    /// UDP without DTLS, to the port for DTLS.
+    pub fn udp_to_the_dtls_port(&self) -> Option<Client> {
+        let link = Link::udp(Ipv4Addr::LOCALHOST.into(), self.dtls_address()?);
+        Some(Client::new(link, &self.alice))
+    }
+
+    pub fn dtls_address(&self) -> Option<SocketAddr> {
+        self.dtls.or_else(|| not_run("UTURN_TEST_SERVER_DTLS"))
     }
 
     /// TCP without TLS, to the port for TLS.

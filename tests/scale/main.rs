@@ -17,6 +17,7 @@ mod burst;
 mod calls;
 mod crowd;
 mod descriptors;
+mod dtls;
 mod fairness;
 mod locks;
 mod memory;

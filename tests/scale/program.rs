@@ -26,6 +26,8 @@ pub struct Config {
     pub peers: &'static str,
     pub limits: &'static str,
     pub server: &'static str,
+    /// Whether the second port speaks DTLS, too.
+    pub dtls: bool,
     /// How many descriptors the process may have; as many as this one if `None`.
     pub descriptors: Option<u64>,
 }
@@ -56,6 +58,9 @@ impl Program {
         let (port, second_port) = (free_port(), free_port());
         let file = directory.join("uturn.toml");
         fs::write(&file, config.text(port, second_port)).expect("a file");
+        if config.dtls {
+            write_certificate(&directory);
+        }
         let limit = config
             .descriptors
             .map_or(String::new(), |n| format!("ulimit -n {n};"));
@@ -113,6 +118,12 @@ impl Program {
     /// A client over UDP.
     pub fn udp(&self) -> Client {
         let link = Link::udp(Ipv4Addr::LOCALHOST.into(), self.address());
+        Client::new(link, &Self::credentials())
+    }
+
+    /// A client over DTLS.
+    pub fn dtls(&self) -> Client {
+        let link = Link::dtls(Ipv4Addr::LOCALHOST.into(), self.second_address());
         Client::new(link, &Self::credentials())
     }
 
@@ -250,8 +261,16 @@ impl Config {
             peers,
             limits,
             server,
+            dtls,
             descriptors: _,
         } = self;
+        let (dtls, tls) = if *dtls {
+            let listen = format!("dtls = [\"127.0.0.1:{second_port}\"]\ntls = []");
+            let tls = "[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"";
+            (listen, tls)
+        } else {
+            (String::new(), "")
+        };
         let backend = std::env::var("UTURN_TEST_UDP_BACKEND")
             .map(|backend| format!("udp_backend = {backend:?}"))
             .unwrap_or_default();
@@ -266,6 +285,8 @@ impl Config {
 [listen]
 udp = ["0.0.0.0:{port}", "127.0.0.1:{second_port}"]
 tcp = ["127.0.0.1:{port}"]
+{dtls}
+{tls}
 [auth]
 realm = "{REALM}"
 [[auth.users]]
@@ -290,6 +311,17 @@ format = "json"
 {server}
 "#
         )
+    }
+}
+
+fn write_certificate(directory: &Path) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let files = [
+        ("certificate.pem", made.cert.pem()),
+        ("key.pem", made.signing_key.serialize_pem()),
+    ];
+    for (name, text) in files {
+        fs::write(directory.join(name), text).expect("a file");
     }
 }
 

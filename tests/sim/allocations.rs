@@ -245,17 +245,23 @@ fn another_user_does_not_get_the_answer_to_an_allocate() {
 #[test]
 fn transports_of_one_address_are_five_tuples_of_their_own() {
     let mut net = Net::new();
-    let clients = [Transport::Udp, Transport::Tcp, Transport::Tls]
-        .map(|transport| net.client_at(transport, at("192.0.2.1:7"), "alice"));
+    let clients = [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Dtls,
+    ]
+    .map(|transport| net.client_at(transport, at("192.0.2.1:7"), "alice"));
     let relayed = clients.map(|client| {
         net.succeed(client, Request::allocate());
         net.relayed(client)
     });
-    assert_eq!(net.server.allocations(), 3);
+    assert_eq!(net.server.allocations(), 4);
     net.succeed(clients[1], Request::refresh().lifetime(0));
     assert!(net.relayed.open_behind(relayed[0], Protocol::Udp).is_some());
     assert!(net.relayed.open_behind(relayed[1], Protocol::Udp).is_none());
     assert!(net.relayed.open_behind(relayed[2], Protocol::Udp).is_some());
+    assert!(net.relayed.open_behind(relayed[3], Protocol::Udp).is_some());
 }
 
 #[test]

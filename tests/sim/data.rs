@@ -40,7 +40,7 @@ fn data_of_a_peer_reaches_its_client_alone() {
 
 #[test]
 fn empty_data_is_relayed_in_every_form() {
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Dtls] {
         let mut net = Net::new();
         let alice = net.client_at(transport, at("192.0.2.1:7"), "alice");
         net.succeed(alice, Request::allocate());
@@ -204,26 +204,31 @@ fn what_was_moved_is_counted_when_it_ends() {
 }
 
 #[test]
-fn what_a_slow_reader_loses_is_not_counted_as_moved() {
-    let mut net = Net::new();
-    let (alice, peer) = (net.allocate("alice"), net.peer());
-    net.permit(alice, peer);
-    for data in [&b"read"[..], b"not read"] {
-        assert!(net.send_from_peer(peer, alice, data).arrived());
+fn what_the_shell_cannot_send_to_a_client_is_not_counted_as_moved() {
+    for reason in [DropReason::SlowReader, DropReason::TooLarge] {
+        let mut net = Net::new();
+        let (alice, peer) = (net.allocate("alice"), net.peer());
+        net.permit(alice, peer);
+        for data in [&b"read"[..], b"not read"] {
+            assert!(net.send_from_peer(peer, alice, data).arrived());
+        }
+        let relay = net.shell.relay_at(net.relayed(alice)).expect("it is open");
+        match reason {
+            DropReason::TooLarge => net.server.handle_too_large(relay, 8),
+            _ => net.server.handle_no_room(relay, 8),
+        }
+        assert_eq!(net.drops(reason), 1);
+        let counted = net.server.counters().traffic;
+        net.succeed(alice, Request::refresh().lifetime(0));
+        let ended = net.events.iter().find_map(|event| match event {
+            Event::Ended(ended) => Some(ended.traffic),
+            Event::Opened(_) | Event::Moved(_) | Event::Refused(_) => None,
+        });
+        let traffic = ended.expect("the allocation has ended");
+        assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 4));
+        assert_eq!((counted.packets_to_client, counted.bytes_to_client), (1, 4));
+        assert_eq!(traffic.dropped, 1);
     }
-    let relay = net.shell.relay_at(net.relayed(alice)).expect("it is open");
-    net.server.handle_no_room(relay, 8);
-    assert_eq!(net.drops(DropReason::SlowReader), 1);
-    let counted = net.server.counters().traffic;
-    net.succeed(alice, Request::refresh().lifetime(0));
-    let ended = net.events.iter().find_map(|event| match event {
-        Event::Ended(ended) => Some(ended.traffic),
-        Event::Opened(_) | Event::Moved(_) | Event::Refused(_) => None,
-    });
-    let traffic = ended.expect("the allocation has ended");
-    assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 4));
-    assert_eq!((counted.packets_to_client, counted.bytes_to_client), (1, 4));
-    assert_eq!(traffic.dropped, 1);
 }
 
 /// RFC 8656 §13: DONT-FRAGMENT is for data that stays in its family.

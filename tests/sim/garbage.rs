@@ -1,6 +1,6 @@
 //! What is not answered (RFC 8489 §6.3, RFC 8656 §12.6).
 
-use uturn::turn::DropReason;
+use uturn::turn::{DropReason, Transport};
 
 use crate::net::codec::{DATA, Request, XOR_PEER_ADDRESS, channel_data};
 use crate::net::{Net, at};
@@ -26,6 +26,26 @@ fn garbage_is_dropped_in_silence() {
         assert!(net.exchange(alice, packet).is_none(), "{packet:?}");
     }
     assert!(net.send_on(alice, 0x4000, b"still there").is_some());
+}
+
+#[test]
+fn classic_stun_is_refused_over_dtls_and_dropped_elsewhere() {
+    use Transport::{Dtls, Tcp, Tls, Udp};
+    let mut net = Net::new();
+    let mut request = Request::binding().encode(net.transaction(), None);
+    request[4..8].copy_from_slice(&[1, 2, 3, 4]);
+    let mut indication = request.clone();
+    indication[1] |= 0x10;
+    for transport in [Udp, Tcp, Tls, Dtls] {
+        let client = net.client_at(transport, at("192.0.2.77:7"), "alice");
+        let flow = net.flow(client);
+        for (packet, is_answered) in [(&request, transport == Dtls), (&indication, false)] {
+            net.server.handle_client(flow, packet, net.now);
+            let answer = net.server.poll_output();
+            assert_eq!(answer.is_some(), is_answered, "{transport}: {answer:?}");
+        }
+    }
+    assert_eq!(net.drops(DropReason::Malformed), 7);
 }
 
 #[test]

@@ -251,14 +251,16 @@ fn unauthenticated_replies_to_one_source_are_limited() {
     assert_eq!(net.drops(DropReason::ReplyLimit), 180);
     net.advance_secs(1);
     assert_eq!(answers(&mut net, &Request::allocate()), 10);
-    // Who is authenticated is answered, and so is a stream.
+    // Who is authenticated is answered, and so is who has proved its address: over a stream, or by the cookie of DTLS.
     for _ in 0..100 {
         net.succeed(alice, Request::refresh());
     }
-    let stream = net.client_at(Transport::Tcp, at("192.0.2.99:9"), "alice");
-    for _ in 0..100 {
-        let bytes = Request::binding().encode(net.transaction(), None);
-        assert!(net.exchange(stream, &bytes).is_some());
+    for transport in [Transport::Tcp, Transport::Dtls] {
+        let proved = net.client_at(transport, at("192.0.2.99:9"), "alice");
+        for _ in 0..100 {
+            let bytes = Request::binding().encode(net.transaction(), None);
+            assert!(net.exchange(proved, &bytes).is_some());
+        }
     }
 }
 

@@ -118,6 +118,10 @@ fn mistakes_about_addresses_are_refused() {
             "TLS listeners need a certificate",
         ),
         (
+            "[listen]\ndtls = [\"0.0.0.0:5349\"]\n",
+            "DTLS listeners need a certificate",
+        ),
+        (
             "[relay]\naddresses = [\"203.0.113.99\"]\n",
             "203.0.113.99 is not an address of this host",
         ),

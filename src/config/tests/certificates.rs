@@ -31,6 +31,40 @@ fn a_good_one_gives_tls_listeners_and_its_name() {
 }
 
 #[test]
+fn dtls_is_off_unless_asked_for_and_shares_an_address_with_udp() {
+    let directory = Directory::new("dtls");
+    let (chain, key) = certificate((2020, 4000));
+    directory.write("chain.pem", &chain, 0o644);
+    directory.write("key.pem", &key, 0o600);
+    let check = |listen: &str| directory.check(&format!("{AUTH}{TLS}[listen]\n{listen}\n[api]\n"));
+    let count = |listen: &str| {
+        let loaded = check(listen).unwrap_or_else(|r| panic!("{r}"));
+        let listeners = loaded.checked.relay.net.listeners;
+        let of_dtls = |listener: &&Listener| listener.transport == ListenerTransport::Dtls;
+        (
+            listeners.iter().filter(of_dtls).count(),
+            loaded.checked.api.unwrap().uris,
+        )
+    };
+    let (none, _) = count("");
+    assert_eq!(none, 0);
+    let (two, uris) = count("dtls = [\"0.0.0.0:3478\", \"0.0.0.0:5349\"]");
+    assert_eq!(two, 2);
+    for port in [3478, 5349] {
+        let uri = format!("turns:turn.example.org:{port}?transport=udp");
+        assert!(uris.contains(&uri), "{uris:?}");
+    }
+    let twice = check("dtls = [\"0.0.0.0:5349\", \"0.0.0.0:5349\"]")
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        twice.contains("0.0.0.0:5349 is taken twice over DTLS"),
+        "{twice}"
+    );
+}
+
+#[test]
 fn an_expired_one_and_an_open_key_are_warned_about() {
     let directory = Directory::new("expired");
     let (chain, key) = certificate((2020, 2021));

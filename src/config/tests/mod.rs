@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use super::surroundings::Surroundings;
 use super::{Loaded, Report, from_text, read_document};
-use crate::net::ListenerTransport;
+use crate::net::{Listener, ListenerTransport};
 
 const AUTH: &str = "[auth]\nshared_secrets = [\"q7Jv0aXzq7Jv0aXz\"]\n";
 

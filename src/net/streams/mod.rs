@@ -29,7 +29,7 @@ use crate::wire::DataHeader;
 pub(super) use connection::{Connection, Received};
 pub(super) use outbound::Queued;
 use outbound::{Buffers, Outbound};
-pub(super) use tls_config::server_config;
+pub(super) use tls_config::{dtls_config, server_config};
 use tls_session::TlsSession;
 
 /// Marks the links that are connections; the rest of the number is a place in the table.
@@ -185,7 +185,9 @@ impl Streams {
             }
             // Never in the clear: a listener for TLS does not open without a certificate.
             (ListenerTransport::Tls, None) => return Err(io::Error::other("no certificate")),
-            (ListenerTransport::Tcp | ListenerTransport::Udp, _) => (Transport::Tcp, None),
+            (ListenerTransport::Tcp | ListenerTransport::Udp | ListenerTransport::Dtls, _) => {
+                (Transport::Tcp, None)
+            }
         };
         if cfg!(not(target_os = "linux")) {
             // On Linux the listener's setting is inherited.

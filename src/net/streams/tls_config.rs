@@ -9,12 +9,43 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 
 use crate::net::Certificate;
+use crate::net::dtls::DtlsConfig;
 use crate::net::error::StartError;
 
 /// Reads the certificate and makes what TLS connections are accepted with: TLS 1.2 and 1.3 (RFC 9325).
 pub(in crate::net) fn server_config(
     certificate: &Certificate,
 ) -> Result<Arc<ServerConfig>, StartError> {
+    let (chain, key) = read_pem(certificate)?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| unusable(&error))?;
+    config.ignore_client_order = true;
+    config.ticketer = aws_lc_rs::Ticketer::new()
+        .map_err(|error| StartError::new(format!("TLS session tickets: {error}")))?;
+    // Each costs a key derivation and a record; a TURN client opens one connection at a time.
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
+/// The same certificate, for what DTLS sessions are opened with.
+pub(in crate::net) fn dtls_config(
+    certificate: &Certificate,
+) -> Result<Arc<DtlsConfig>, StartError> {
+    let (chain, key) = read_pem(certificate)?;
+    let config = DtlsConfig::new(chain, key, &provider()).map_err(|error| unusable(&error))?;
+    Ok(Arc::new(config))
+}
+
+fn unusable(error: &rustls::Error) -> StartError {
+    StartError::new(format!("the TLS certificate and key do not work: {error}"))
+}
+
+/// Reads the certificate with its chain, and its key.
+fn read_pem(
+    certificate: &Certificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), StartError> {
     let (chain, key) = match certificate {
         Certificate::Files { chain, key } => (read(chain)?, read(key)?),
         Certificate::Pem { chain, key } => (chain.clone().into_bytes(), key.clone().into_bytes()),
@@ -30,18 +61,7 @@ pub(in crate::net) fn server_config(
     }
     let key = PrivateKeyDer::from_pem_slice(&key)
         .map_err(|error| StartError::new(format!("the TLS key cannot be read: {error}")))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| {
-            StartError::new(format!("the TLS certificate and key do not work: {error}"))
-        })?;
-    config.ignore_client_order = true;
-    config.ticketer = aws_lc_rs::Ticketer::new()
-        .map_err(|error| StartError::new(format!("TLS session tickets: {error}")))?;
-    // Each costs a key derivation and a record; a TURN client opens one connection at a time.
-    config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok((chain, key))
 }
 
 /// The cryptography, with the cheapest cipher suite in front.

@@ -80,6 +80,23 @@ impl Outbox {
         self.datagrams.push(datagram);
     }
 
+    /// Adds a datagram that is all head: what `write` adds to what it is given. Nothing is added where `write` says `false`.
+    pub(crate) fn push_written(
+        &mut self,
+        mut datagram: Datagram,
+        write: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> bool {
+        let start = self.heads.len();
+        let written = write(&mut self.heads);
+        if written {
+            datagram.head = start..self.heads.len();
+            self.datagrams.push(datagram);
+        } else {
+            self.heads.truncate(start);
+        }
+        written
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.datagrams.len()

@@ -4,8 +4,10 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::{Body, Buffer, Link, ROUNDS, Worker, link_of, now, retry};
+use crate::net::dtls::is_dtls;
 use crate::net::relay_sockets::RelaySockets;
 use crate::net::sys::{Datagram, set_dont_fragment};
+use crate::net::udp::Speaks;
 use crate::turn::{Flow, FromClient, Local, Now, RelayId, ToPeer};
 use crate::wire::reply::SmallReply;
 
@@ -47,10 +49,20 @@ impl Worker {
             return 1;
         };
         let flow = self.listeners[at].flow_of(received);
+        let speaks = self.listeners[at].speaks;
         let (tos, mut count) = (received.tos, 0);
         for range in received.datagrams() {
             count += 1;
             let bytes = &self.arena.bytes()[range.clone()];
+            if speaks != Speaks::Plain {
+                if is_dtls(bytes) {
+                    self.handle_dtls(at, flow, Packet { range, tos }, now);
+                    continue;
+                }
+                if speaks == Speaks::Dtls {
+                    continue;
+                }
+            }
             let handled = self.server.handle_client(flow, bytes, now);
             let packet = Packet { range, tos };
             self.do_routed(flow, handled, packet, Buffer::Arena, now);
@@ -114,6 +126,7 @@ impl Worker {
     fn queue_reply(&mut self, flow: Flow, reply: &SmallReply, buffer: Buffer<'_>) {
         match link_of(flow.link) {
             Link::Stream(place) => self.streams.queue_reply(place, reply.as_bytes()),
+            Link::Dtls(place) => self.queue_reply_over_dtls(place, &flow, reply.as_bytes(), buffer),
             Link::Udp(at) => {
                 let listener = &mut self.listeners[at];
                 let datagram = listener.datagram(&flow, 0..0);

@@ -259,7 +259,7 @@ impl Worker {
     fn is_bound(&self, flow: Flow) -> bool {
         match link_of(flow.link) {
             Link::Stream(place) => self.streams.peer_of(place).is_some(),
-            Link::Udp(_) => false,
+            Link::Udp(_) | Link::Dtls(_) => false,
         }
     }
 

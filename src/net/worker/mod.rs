@@ -1,11 +1,12 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
 //! `turn.rs` says what it does, turn by turn.
-//! `from_client.rs`, `from_stream.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
+//! `from_client.rs`, `from_stream.rs`, `from_dtls.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
 //! other, and leaves in as few system calls as can be.
 
 mod errors;
 mod from_client;
+mod from_dtls;
 mod from_peer;
 mod from_stream;
 mod kernel_drops;
@@ -21,6 +22,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
+use super::dtls::{DTLS_LINK, Dtls, Said};
 use super::event_log::EventLog;
 use super::mailbox::{Handovers, Letter, Mailbox};
 use super::peer_streams::PeerStreams;
@@ -28,7 +30,7 @@ use super::relay_sockets::RelaySockets;
 use super::streams::{Queued, STREAM_LINK, Streams};
 use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender, Source};
 use super::to_peers::ToPeers;
-use super::udp::UdpListener;
+use super::udp::{Speaks, UdpListener};
 use crate::auth::UnixTime;
 use crate::turn::{Flow, Forward, LinkId, Now, Output, Protocol, RelayId, Server, ToClient};
 use crate::wire::data_header::MAX_HEADER;
@@ -56,13 +58,15 @@ const PARCELS: usize = 8;
 /// What a worker is made from.
 pub(super) struct WorkerParts {
     pub(super) server: Server,
-    pub(super) udp: Vec<UdpSocket>,
+    pub(super) udp: Vec<(UdpSocket, Speaks)>,
     pub(super) relays: RelaySockets,
     pub(super) peers: PeerStreams,
     pub(super) ready_set: ReadySet,
     /// Those of all workers, and which is this one's.
     pub(super) mailboxes: (Arc<[Mailbox]>, usize),
     pub(super) streams: Streams,
+    /// If any listener speaks it.
+    pub(super) dtls: Option<Dtls>,
     pub(super) log: EventLog,
     pub(super) backend: Backend,
 }
@@ -72,6 +76,11 @@ pub(super) struct Worker {
     pub(super) server: Server,
     streams: Streams,
     scratch: Scratch,
+    dtls: Option<Dtls>,
+    /// What a DTLS session has to say itself.
+    said: Said,
+    /// A response, encrypted.
+    sealed: Vec<u8>,
     listeners: Vec<UdpListener>,
     relays: RelaySockets,
     peers: PeerStreams,
@@ -116,6 +125,9 @@ impl Worker {
             server: parts.server,
             streams: parts.streams,
             scratch: Scratch::default(),
+            dtls: parts.dtls,
+            said: Said::default(),
+            sealed: Vec::new(),
             listeners,
             relays: parts.relays,
             peers: parts.peers,
@@ -155,11 +167,11 @@ impl Worker {
         body: Body,
         buffer: Buffer<'_>,
     ) {
-        let Body { range, room, tos } = body;
-        let (header, len) = (&route.header, range.len());
+        let (header, len) = (&route.header, body.range.len());
         match link_of(route.flow.link) {
+            Link::Dtls(place) => self.queue_data_over_dtls(place, (relay, route), body, buffer),
             Link::Stream(place) => {
-                let data = &bytes(&self.arena, buffer)[range];
+                let data = &bytes(&self.arena, buffer)[body.range];
                 // A slow reader loses data, as it would over UDP, and delays nobody.
                 if self.streams.queue_data(place, header, data) == Queued::Dropped {
                     self.server.handle_no_room(relay, len);
@@ -168,6 +180,7 @@ impl Worker {
                 }
             }
             Link::Udp(at) => {
+                let Body { range, room, tos } = body;
                 let listener = &mut self.listeners[at];
                 let padding = header.padding(len, false);
                 if room >= header.size() && matches!(buffer, Buffer::Arena) {
@@ -257,6 +270,7 @@ impl Worker {
     fn reply(&mut self, flow: &Flow, bytes: &[u8]) {
         match link_of(flow.link) {
             Link::Stream(place) => self.streams.queue_reply(place, bytes),
+            Link::Dtls(place) => self.reply_over_dtls(place, flow, bytes),
             Link::Udp(at) => {
                 let listener = &self.listeners[at];
                 let mut only = Outbox::default();
@@ -300,6 +314,7 @@ impl Worker {
         {
             self.resume_throttled();
         }
+        self.look_at_dtls(now);
         self.look_for_kernel_drops(now.instant);
     }
 
@@ -307,6 +322,7 @@ impl Worker {
         let now = now();
         self.server.handle_stop(now);
         self.do_outputs(now);
+        self.end_all_dtls(now);
         self.look_for_kernel_drops(now.instant + kernel_drops::PERIOD);
         let counters = self.server.counters();
         tracing::info!(
@@ -349,11 +365,14 @@ fn bytes<'a>(arena: &'a Arena, buffer: Buffer<'a>) -> &'a [u8] {
 enum Link {
     Udp(usize),
     Stream(usize),
+    Dtls(usize),
 }
 
 fn link_of(link: LinkId) -> Link {
-    if link.0 & STREAM_LINK == 0 {
+    if link.0 & (STREAM_LINK | DTLS_LINK) == 0 {
         Link::Udp(link.0 as usize)
+    } else if link.0 & STREAM_LINK == 0 {
+        Link::Dtls((link.0 & !DTLS_LINK) as usize)
     } else {
         Link::Stream((link.0 & !STREAM_LINK) as usize)
     }

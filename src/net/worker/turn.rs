@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use crate::net::dtls::Dtls;
 use crate::net::sys::{Happened, Source};
 use crate::turn::RelayId;
 
@@ -128,6 +129,7 @@ impl Worker {
         [
             self.server.poll_timeout(),
             self.streams.next_check(),
+            self.dtls.as_ref().and_then(Dtls::next_check),
             self.pending.accepts_again,
             self.throttled.next(),
         ]

@@ -86,7 +86,17 @@ impl Server {
 
     /// Takes back what [`handle_peer`](Self::handle_peer) counted: the client's connection had no room for it.
     pub fn handle_no_room(&mut self, relay: RelayId, len: usize) {
-        self.dropped(DropReason::SlowReader);
+        self.take_back(relay, len, DropReason::SlowReader);
+    }
+
+    /// Takes back data that [`handle_peer`](Self::handle_peer) returned a route for, as it is longer than what the client can
+    /// be sent.
+    pub fn handle_too_large(&mut self, relay: RelayId, len: usize) {
+        self.take_back(relay, len, DropReason::TooLarge);
+    }
+
+    fn take_back(&mut self, relay: RelayId, len: usize, reason: DropReason) {
+        self.dropped(reason);
         self.counters.traffic.take_back_to_client(len);
         if let Some(allocation) = self.allocation_mut(relay) {
             allocation.traffic.take_back_to_client(len);

@@ -32,6 +32,10 @@ impl Server {
             .tickets
             .open(ticket)
             .ok_or(Reject::Ticket("MOBILITY-TICKET is not of this server"))?;
+        if self.worker_of_serial(ticket.serial) != self.worker {
+            // Whose request has not been handed over comes by DTLS.
+            return Err(Reject::MobilityForbidden);
+        }
         let relay = self.relay_of_ticket(&ticket).ok_or(Reject::NoAllocation)?;
         let existing = self.relay_of(&flow.five_tuple);
         let id = request.transaction_id();

@@ -1,4 +1,4 @@
-//! One transport to the server: UDP, TCP, or TLS.
+//! One transport to the server: UDP, TCP, TLS, or DTLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -9,10 +9,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::dtls::DtlsLink;
+
 /// One transport to the server.
 pub enum Link {
     Udp(UdpLink),
     Stream(StreamLink),
+    Dtls(DtlsLink),
 }
 
 /// What a [`Link`] yields.
@@ -66,8 +69,14 @@ impl Link {
         Self::Stream(StreamLink::new(&stream, Box::new(tls)))
     }
 
+    /// Datagrams within DTLS, from a fresh port of `local`; the handshake runs with the first bytes sent.
+    pub fn dtls(local: IpAddr, server: SocketAddr) -> Self {
+        Self::Dtls(DtlsLink::new(local, server))
+    }
+
     pub fn local(&self) -> SocketAddr {
         match self {
+            Self::Dtls(dtls) => dtls.socket().local_addr().expect("a bound socket"),
             Self::Udp(udp) => udp.socket.local_addr().expect("a bound socket"),
             Self::Stream(stream) => stream.local,
         }
@@ -77,6 +86,7 @@ impl Link {
     pub fn socket(&self) -> UdpSocket {
         match self {
             Self::Udp(udp) => udp.socket.try_clone().expect("a second handle"),
+            Self::Dtls(dtls) => dtls.socket().try_clone().expect("a second handle"),
             Self::Stream(_) => panic!("a stream has none"),
         }
     }
@@ -84,6 +94,7 @@ impl Link {
     pub fn server(&self) -> SocketAddr {
         match self {
             Self::Udp(udp) => udp.server,
+            Self::Dtls(dtls) => dtls.socket().peer_addr().expect("a connected socket"),
             Self::Stream(_) => panic!("a stream is connected"),
         }
     }
@@ -101,8 +112,16 @@ impl Link {
         matches!(self, Self::Stream(_))
     }
 
+    /// Ends a DTLS session.
+    pub fn close(&mut self) {
+        if let Self::Dtls(dtls) = self {
+            dtls.close();
+        }
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         match self {
+            Self::Dtls(dtls) => dtls.send(bytes),
             Self::Udp(udp) => {
                 udp.socket
                     .send_to(bytes, udp.server)
@@ -122,6 +141,7 @@ impl Link {
         match self {
             Self::Udp(udp) => udp.receive(time),
             Self::Stream(stream) => stream.receive(time),
+            Self::Dtls(dtls) => dtls.receive(time),
         }
     }
 }
@@ -289,6 +309,6 @@ impl StreamLink {
     }
 }
 
-fn is_timeout(error: &std::io::Error) -> bool {
+pub(super) fn is_timeout(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -9,6 +9,7 @@ pub mod address;
 pub mod attribute;
 mod credentials;
 mod draft;
+mod dtls;
 mod link;
 mod message;
 pub mod method;

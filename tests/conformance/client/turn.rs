@@ -67,6 +67,11 @@ impl Client {
         self.link.mark(tos);
     }
 
+    /// Ends a DTLS session.
+    pub fn close(&mut self) {
+        self.link.close();
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
         self.link.send(bytes);
@@ -263,6 +268,15 @@ impl Client {
         }
     }
 
+    /// The same as bytes, where it is nothing that this client could read.
+    #[track_caller]
+    pub fn next_bytes(&mut self) -> Vec<u8> {
+        match self.link.receive(ANSWER_TIME) {
+            Received::Bytes(bytes) => bytes,
+            other => panic!("the server sent nothing: {other:?}"),
+        }
+    }
+
     /// Fails the test unless the next arrival is a Data indication with this peer and payload.
     #[track_caller]
     pub fn expect_data(&mut self, peer: SocketAddr, payload: &[u8]) -> Message {
@@ -341,6 +355,7 @@ impl Drop for Client {
             self.link
                 .send(&challenge.seal(&self.credentials, request).bytes());
         }
+        self.link.close();
     }
 }
 

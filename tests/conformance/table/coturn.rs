@@ -205,6 +205,7 @@ impl Coturn {
         for server in servers {
             let (name, plain, tls) = (server.kind.variable(), server.plain, server.tls);
             variables.push((format!("{name}_TLS"), format!("127.0.0.1:{tls}")));
+            variables.push((format!("{name}_DTLS"), format!("127.0.0.1:{tls}")));
             variables.push((format!("{name}_IPV6"), format!("[::1]:{plain}")));
             variables.push((name, format!("127.0.0.1:{plain}")));
         }

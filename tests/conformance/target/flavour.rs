@@ -269,6 +269,11 @@ impl Config {
             "tls",
             format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"),
         );
+        config.set(
+            "listen",
+            "dtls",
+            format!("[\"127.0.0.1:{tls}\", \"[::1]:{tls}\"]"),
+        );
         // All clients have one address here.
         config.set("limits", "new_connections_per_second", 100_000);
         config.set("limits", "new_connections_burst", 100_000);

@@ -1,4 +1,4 @@
-"""A certificate authority of the test's own, and the server's certificate."""
+"""A certificate authority of the test's own, one below it, and the server's certificate."""
 
 import subprocess
 from dataclasses import dataclass
@@ -11,15 +11,18 @@ from harness.network import SERVER4, SERVER6
 class Certificates:
     """PEM files."""
 
+    # What clients trust.
     authority: Path
+    # Followed by that of the authority below: clients cannot do without it.
     certificate: Path
     key: Path
 
 
 def make_certificates(folder):
-    """Writes an authority, and a certificate of its for the server's addresses."""
+    """Writes two authorities, and a certificate of the lower one for the server's addresses."""
     made = Certificates(folder / "authority.pem", folder / "server.pem", folder / "server.key")
     authority_key = folder / "authority.key"
+    lower, lower_key = folder / "lower.pem", folder / "lower.key"
     new_key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
     openssl(
         *new_key,
@@ -28,12 +31,19 @@ def make_certificates(folder):
     )
     openssl(
         *new_key,
-        *["-subj", f"/CN={SERVER4}", "-CA", made.authority, "-CAkey", authority_key],
+        *["-subj", "/CN=uturn e2e lower authority", "-addext", "keyUsage=critical,keyCertSign"],
+        *["-CA", made.authority, "-CAkey", authority_key, "-keyout", lower_key, "-out", lower],
+    )
+    openssl(
+        *new_key,
+        *["-subj", f"/CN={SERVER4}", "-CA", lower, "-CAkey", lower_key],
         *["-addext", f"subjectAltName=IP:{SERVER4},IP:{SERVER6}"],
         *["-addext", "basicConstraints=critical,CA:FALSE"],
         *["-addext", "extendedKeyUsage=serverAuth"],
         *["-keyout", made.key, "-out", made.certificate],
     )
+    with made.certificate.open("a") as chain:
+        chain.write(lower.read_text())
     return made
 
 

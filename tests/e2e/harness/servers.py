@@ -69,6 +69,9 @@ def write_secret(file, text):
 
 
 UTURN_CONFIG = f"""\
+[listen]
+dtls = ["0.0.0.0:{TLS_PORT}", "[::]:{TLS_PORT}"]
+
 [tls]
 certificate = "{{certificates.certificate}}"
 key = "{{certificates.key}}"

@@ -1,4 +1,4 @@
-"""`openssl s_client`: protocol versions and the certificate chain of the TLS listener."""
+"""`openssl s_client`: protocol versions and the certificate chain of the TLS and DTLS listeners."""
 
 import re
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ class Handshake:
             ],
             timeout=10,
         )
+        # It names DTLS by the version of TLS that it is made from.
         agreed = re.search(r"New, (TLSv[\d.]+), Cipher is (\S+)", done.output)
         verified = "Verify return code: 0 (ok)" in done.output
         figures = f"{agreed[1]}, {agreed[2]}" if agreed else "no version agreed on"
@@ -45,6 +46,9 @@ GROUP = Group(
         Row("openssl TLS 1.3, chain verified", Handshake("tls1_3", True)),
         Row("openssl TLS 1.3, IPv6", Handshake("tls1_3", True, SERVER6)),
         Row("openssl TLS 1.2, chain verified", Handshake("tls1_2", True)),
+        Row("openssl DTLS 1.2, chain verified", Handshake("dtls1_2", True)),
+        Row("openssl DTLS 1.2, IPv6", Handshake("dtls1_2", True, SERVER6)),
+        Row("openssl DTLS 1.0 refused", Handshake("dtls1", False), for_coturn=False),
         Row("openssl TLS 1.1 refused", Handshake("tls1_1", False), for_coturn=False),
         Row("openssl TLS 1.0 refused", Handshake("tls1", False), for_coturn=False),
     ],

@@ -138,6 +138,7 @@ def expired():
 UDP = f"-p {PORT}"
 TCP = f"-t -p {PORT}"
 TLS = f"-t -S -p {TLS_PORT}"
+DTLS = f"-S -p {TLS_PORT}"
 PEER4 = f"-e {CLIENT4} -r {PEER_PORT}"
 PEER6 = f"-e {CLIENT6} -r {PEER_PORT} -x"
 UNAUTHORIZED = "Cannot complete Allocation"
@@ -173,6 +174,10 @@ GROUP = Group(
         Row("uclient tls, channels, to a peer", Relays(f"-c {TLS} {PEER4}")),
         Row("uclient tls, Send, to a peer", Relays(f"-c -s {TLS} {PEER4}")),
         Row("uclient tls, IPv6 listener and relay", Relays(f"-y -c -x {TLS}", SERVER6)),
+        Row("uclient dtls, channels, client to client", Relays(f"-y -c {DTLS}")),
+        Row("uclient dtls, Send, client to client", Relays(f"-y -c -s {DTLS}")),
+        Row("uclient dtls, channels, to a peer", Relays(f"-c {DTLS} {PEER4}")),
+        Row("uclient dtls, IPv6 listener and relay", Relays(f"-y -c -x {DTLS}", SERVER6)),
         Row(
             "uclient udp, user with a fixed password",
             Relays(f"-y -c {UDP}", credentials=STATIC),

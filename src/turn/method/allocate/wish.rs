@@ -12,7 +12,7 @@ use turn::proto::reqtrans::RequestedTransport;
 use turn::proto::rsrvtoken::ReservationToken as TokenAttribute;
 use turn::proto::{PROTO_TCP, PROTO_UDP};
 
-use crate::turn::five_tuple::Flow;
+use crate::turn::five_tuple::{Flow, Transport};
 use crate::turn::output::{ReservationToken, Want};
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::{Family, Protocol};
@@ -114,6 +114,8 @@ impl Server {
         let transport: RequestedTransport = required(decoded).map_err(|_| Reject::BadTransport)?;
         match transport.protocol {
             PROTO_UDP => return Ok(Protocol::Udp),
+            // RFC 7350 §4.6: as over UDP (RFC 6062 §5.1), whatever else is relayed here.
+            PROTO_TCP if flow.five_tuple.transport == Transport::Dtls => {}
             PROTO_TCP if self.settings.max_peer_connections.is_some() => {}
             _ => return Err(Reject::UnsupportedTransport),
         }
