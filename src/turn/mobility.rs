@@ -38,20 +38,21 @@ impl TicketKey {
 
 /// What a ticket says. Whom the allocation belongs to is asked of the allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub struct Ticket {
     /// The allocation's, which tells its worker, too.
-    pub(super) serial: u64,
+    pub serial: u64,
     /// How many tickets the allocation had before: only the latest one is good.
-    pub(super) generation: u32,
+    pub generation: u32,
 }
 
 /// Seals tickets and opens them (RFC 8016 §3.1.2, §5): AES-SIV with 128 bits of key and tag (RFC 5297), as text.
 ///
 /// No two tickets say the same, so that sealing needs no nonce. Nobody can read, change or make one.
-pub(super) struct Tickets(TicketKey);
+pub struct Tickets(TicketKey);
 
 impl Tickets {
-    pub(super) fn new(key: TicketKey) -> Self {
+    /// For the server with this key.
+    pub fn new(key: TicketKey) -> Self {
         Self(key)
     }
 
@@ -60,7 +61,7 @@ impl Tickets {
     }
 
     /// Seals a ticket; `None` once there is no number left for it.
-    pub(super) fn seal(&self, ticket: Ticket) -> Option<String> {
+    pub fn seal(&self, ticket: Ticket) -> Option<String> {
         if ticket.serial >> SERIAL_BITS != 0 || ticket.generation >> GENERATION_BITS != 0 {
             return None;
         }
@@ -76,7 +77,7 @@ impl Tickets {
     }
 
     /// Opens a ticket; `None` for whatever this server has not sealed.
-    pub(super) fn open(&self, ticket: &[u8]) -> Option<Ticket> {
+    pub fn open(&self, ticket: &[u8]) -> Option<Ticket> {
         if ticket.len() != TICKET {
             return None;
         }

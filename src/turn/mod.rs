@@ -31,7 +31,7 @@ mod slots;
 
 pub use allocation::{EndReason, Traffic};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
-pub use mobility::TicketKey;
+pub use mobility::{Ticket, TicketKey, Tickets};
 pub use nat_discovery::{NatDiscovery, Origins};
 pub use nonce::NonceKey;
 pub use output::{

@@ -255,7 +255,9 @@ impl Play {
                 let relayed = &self.granted.allocations[&heard].relayed;
                 assert!(relayed.contains(&self.public(named)));
             }
-            FromClient::ToWorker(_) => panic!("there is one worker"),
+            FromClient::ToWorker(_) | FromClient::Elsewhere { .. } => {
+                panic!("there is one worker")
+            }
         }
         assert!(replies.len() <= 1, "one response to one request");
         let granted = replies.into_iter().any(|(to, reply)| {

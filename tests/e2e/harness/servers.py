@@ -86,6 +86,7 @@ password = "{PASSWORD}"
 
 [relay]
 addresses = ["{SERVER4}", "{SERVER6}"]
+tcp = true
 """
 
 

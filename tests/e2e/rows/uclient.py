@@ -10,6 +10,9 @@ back. Nothing may be lost. What this client asks of a server:
 - Before each pair of clients it makes one more allocation and forgets it, so a user holds more than
   it seems to: the quotas are raised.
 - It takes each 401 for a new challenge and answers it, 32 times, before it gives up.
+- With `-T` its clients connect to each other by RFC 6062, with `-P` each waits for the other: then half of them hear nothing, as
+  they listen where nobody sends. With `-M` each moves to another port once it has its allocation, and takes no ticket longer than 32
+  characters.
 - Over TLS it takes one record for one message and counts several messages in a record as one.
   coturn writes such records, so coturn's own rows over TLS fail.
 """
@@ -39,6 +42,7 @@ UTURN_CONFIG = """
 [turn]
 channel_numbers = "rfc5766"
 draft_address_families = true
+mobility = true
 
 [limits]
 allocations_per_user = 4096
@@ -114,6 +118,19 @@ class Refused:
         return Outcome(passed, figures, complaints(done.output))
 
 
+@dataclass(frozen=True)
+class Passive(Relays):
+    """Half of what is sent has to come back."""
+
+    def attempt(self):
+        outcome, output = super().attempt()
+        expected = self.clients * self.messages
+        sent = last_number(r"tot_send_msgs=(\d+)", output)
+        received = last_number(r"tot_recv_msgs=(\d+)", output)
+        passed = sent == expected and received is not None and 2 * received >= expected
+        return Outcome(passed, outcome.figures, outcome.detail), output
+
+
 def uclient(arguments, server):
     return run(["turnutils_uclient", *arguments, server], PATIENCE_SECONDS)
 
@@ -164,6 +181,11 @@ GROUP = Group(
         Row("uclient udp, IPv6 listener, IPv4 relay", Relays(f"-y -c -X {UDP}", SERVER6)),
         Row("uclient udp, IPv4 and IPv6 relay in one", Relays(f"-y -c -Z {UDP}")),
         Row("uclient udp, IPv4 and IPv6 relay in one, Send", Relays(f"-y -c -s -Z {UDP}")),
+        Row("uclient udp, each client moves once", Relays(f"-y -c -M {UDP}", clients=2)),
+        Row("uclient tcp, each client moves once", Relays(f"-y -c -M {TCP}", clients=2)),
+        Row("uclient tcp, TCP relaying", Relays(f"-T {UDP}", clients=2)),
+        Row("uclient tcp, TCP relaying, passive", Passive(f"-P {UDP}", clients=2)),
+        Row("uclient tls, TCP relaying", Relays(f"-T -S -p {TLS_PORT}", clients=2)),
         Row("uclient tcp, channels, client to client", Relays(f"-y -c {TCP}")),
         Row("uclient tcp, Send, client to client", Relays(f"-y -c -s {TCP}")),
         Row("uclient tcp, channels, to a peer", Relays(f"-c {TCP} {PEER4}")),

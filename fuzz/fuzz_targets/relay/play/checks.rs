@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use uturn::auth::UnixTime;
-use uturn::turn::ToClient;
+use uturn::turn::{Protocol, ToClient};
 use uturn::wire::DataHeader;
 
 use super::requests::hmac_sha256;
@@ -70,7 +70,7 @@ impl Play {
     /// A relayed address of this server that is open, or a public address.
     pub(super) fn may_be_reached(&self, peer: SocketAddr) -> bool {
         if [SERVER_V4, SERVER_V6, ip(EXTERNAL)].contains(&peer.ip()) {
-            return self.net.relayed.open_behind(peer).is_some();
+            return self.net.relayed.open_behind(peer, Protocol::Udp).is_some();
         }
         match peer.ip() {
             IpAddr::V4(ip) => {
@@ -90,7 +90,7 @@ impl Play {
 
     /// What clients and peers know an address by.
     pub(super) fn public(&self, address: SocketAddr) -> SocketAddr {
-        match self.net.relayed.open_behind(address) {
+        match self.net.relayed.open_behind(address, Protocol::Udp) {
             Some(bound) => self.net.relayed.public(bound),
             None => address,
         }
