@@ -72,7 +72,7 @@ fn serve(checked: Checked) -> Result<(), String> {
     let secret = &checked.relay.auth.shared_secrets[0];
     let credential = auth::mint(secret, ':', Some("dev"), CREDENTIAL_LIFETIME, now());
     let Checked { relay, api, .. } = checked;
-    let service = Service::start(relay, |listeners| {
+    let service = Service::start(relay, false, |listeners| {
         api.map(|api| crate::api::Settings {
             uris: uris(listeners),
             allow_loopback_origins: true,
@@ -159,7 +159,7 @@ fn uris(listeners: &[Listener]) -> Vec<String> {
 fn uri(listener: &Listener) -> String {
     let Listener { transport, address } = *listener;
     let host = match transport {
-        ListenerTransport::Tls => "localhost".to_owned(),
+        ListenerTransport::Tls | ListenerTransport::Shared => "localhost".to_owned(),
         ListenerTransport::Udp | ListenerTransport::Tcp => config::host_of(address.ip()),
     };
     config::uri(transport, &host, address.port())

@@ -53,16 +53,41 @@ impl Connections {
     }
 }
 
+impl Place {
+    /// Makes it `client`'s, if that has not too many; whether it is.
+    pub(super) fn move_to(&mut self, client: IpAddr) -> bool {
+        let address = ClientNetwork::of(client);
+        if address == self.address {
+            return true;
+        }
+        let mut counts = self.connections.counts.hold();
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if from_address >= self.connections.max_per_address {
+            return false;
+        }
+        counts.leave(&self.address);
+        counts.by_address.insert(address, from_address + 1);
+        self.address = address;
+        true
+    }
+}
+
+impl Counts {
+    fn leave(&mut self, address: &ClientNetwork) {
+        if let Some(count) = self.by_address.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(address);
+            }
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.connections.counts.hold();
         counts.total -= 1;
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
+        counts.leave(&self.address);
     }
 }
 
@@ -82,6 +107,22 @@ mod tests {
         drop(first);
         assert!(connections.admit(ip(3)).is_some());
         assert_eq!(connections.counts.hold().by_address.len(), 2);
+    }
+
+    #[test]
+    fn a_place_moves_to_another_address_within_its_limit() {
+        let connections = Connections::new(4, 2);
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let mut moved: Vec<_> = (0..2).map(|_| connections.admit(ip(1)).unwrap()).collect();
+        assert!(connections.admit(ip(1)).is_none());
+        assert!(moved[0].move_to(ip(2)) && moved[1].move_to(ip(2)));
+        let _of_the_first = [ip(1), ip(1)].map(|ip| connections.admit(ip).unwrap());
+        assert_eq!(connections.counts.hold().total, 4);
+        assert!(!moved[0].move_to(ip(1)), "two from one address");
+        assert!(moved[0].move_to(ip(2)), "it has been there");
+        drop(moved);
+        assert_eq!(connections.counts.hold().total, 2);
+        assert_eq!(connections.counts.hold().by_address.len(), 1);
     }
 
     #[test]

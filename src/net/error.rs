@@ -19,6 +19,7 @@ impl StartError {
             ListenerTransport::Udp => ("UDP", "-lnup"),
             ListenerTransport::Tcp => ("TCP", "-lntp"),
             ListenerTransport::Tls => ("TLS", "-lntp"),
+            ListenerTransport::Shared => ("TURN, TURNS and HTTPS", "-lntp"),
         };
         let address = listener.address;
         let why = match error.kind() {

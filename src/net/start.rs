@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
-use rustls::ServerConfig;
 
 use super::connections::Connections;
 use super::error::StartError;
@@ -16,10 +15,10 @@ use super::listeners::Sockets;
 use super::mailbox::Mailbox;
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
-use super::streams::{StreamSettings, Streams, server_config};
+use super::streams::{StreamSettings, Streams, TlsConfigs, tls_configs};
 use super::sys::{Backend, ReadySet};
 use super::worker::{Worker, WorkerParts};
-use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys};
+use super::{HttpService, Listener, ListenerTransport, Relay, event_loop, listeners, sys};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -47,19 +46,16 @@ struct Shared {
     /// Places for connections with peers.
     peer_connections: Arc<Connections>,
     nonce_key: NonceKey,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<TlsConfigs>,
     mailboxes: Arc<[Mailbox]>,
     backend: Backend,
 }
 
 /// Opens every listener and starts the workers; on an error nothing is left running.
 pub fn start(relay: Relay) -> Result<Running, StartError> {
-    let tls = relay
-        .net
-        .certificate
-        .as_ref()
-        .map(server_config)
-        .transpose()?;
+    let serves_http = relay.net.http.is_some();
+    let configs = |certificate| tls_configs(certificate, &relay.net.certificates, serves_http);
+    let tls = relay.net.certificate.as_ref().map(configs).transpose()?;
     if let (None, Some(listener)) = (&tls, first_tls(&relay)) {
         return Err(StartError::new(format!(
             "cannot listen for TLS on {}: there is no certificate",
@@ -111,12 +107,17 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
 
 fn first_tls(relay: &Relay) -> Option<&Listener> {
     let mut listeners = relay.net.listeners.iter();
-    listeners.find(|listener| listener.transport == ListenerTransport::Tls)
+    listeners.find(|listener| {
+        let transport = listener.transport;
+        transport == ListenerTransport::Tls || transport == ListenerTransport::Shared
+    })
 }
 
 /// Warns if the limits allow more than the process can open.
 fn check_descriptor_limit(relay: &Relay) {
-    let allowed = u64::from(relay.admission.quotas.total) + relay.net.max_connections as u64;
+    let of_http = relay.net.http.as_ref().map_or(0, HttpService::descriptors);
+    let of_connections = relay.net.max_connections + of_http;
+    let allowed = u64::from(relay.admission.quotas.total) + of_connections as u64;
     match sys::raise_descriptor_limit() {
         Ok(limit) if limit < allowed => tracing::warn!(
             limit,
@@ -196,6 +197,7 @@ fn new_worker(
     let streams = StreamSettings {
         connections: Arc::clone(&shared.connections),
         tls: shared.tls.clone(),
+        proxies: relay.net.proxies.clone().into(),
         idle_timeout: relay.net.idle_timeout,
         handshake_timeout: relay.net.handshake_timeout,
         plain_on_tls: relay.net.plain_on_tls,
@@ -208,6 +210,7 @@ fn new_worker(
         relays,
         peers,
         ready_set,
+        http: relay.net.http.clone(),
         mailboxes: (Arc::clone(&shared.mailboxes), number),
         streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,
         log: EventLog::new(relay.log_full_addresses, Instant::now()),

@@ -8,6 +8,7 @@ mod errors;
 mod from_client;
 mod from_peer;
 mod from_stream;
+mod http;
 mod kernel_drops;
 mod peer_streams;
 mod turn;
@@ -21,6 +22,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
+use super::HttpService;
 use super::event_log::EventLog;
 use super::mailbox::{Handovers, Mailbox};
 use super::peer_streams::PeerStreams;
@@ -60,6 +62,8 @@ pub(super) struct WorkerParts {
     pub(super) relays: RelaySockets,
     pub(super) peers: PeerStreams,
     pub(super) ready_set: ReadySet,
+    /// Who answers HTTP.
+    pub(super) http: Option<HttpService>,
     /// Those of all workers, and which is this one's.
     pub(super) mailboxes: (Arc<[Mailbox]>, usize),
     pub(super) streams: Streams,
@@ -76,6 +80,7 @@ pub(super) struct Worker {
     relays: RelaySockets,
     peers: PeerStreams,
     throttled: Throttled,
+    http: Option<HttpService>,
     ready_set: ReadySet,
     found: Found,
     pending: Pending,
@@ -120,6 +125,7 @@ impl Worker {
             relays: parts.relays,
             peers: parts.peers,
             throttled: Throttled::default(),
+            http: parts.http,
             ready_set: parts.ready_set,
             found: Found::new(READY),
             pending: Pending::default(),

@@ -41,6 +41,18 @@ impl Link {
         ))
     }
 
+    /// A connection that is there.
+    pub fn over(stream: &TcpStream) -> Self {
+        let bytes = stream.try_clone().expect("a second handle");
+        Self::Stream(StreamLink::new(stream, Box::new(bytes)))
+    }
+
+    /// A TLS session over a connection that is there.
+    pub fn over_tls(tls: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        let stream = tls.sock.try_clone().expect("a second handle");
+        Self::Stream(StreamLink::new(&stream, Box::new(tls)))
+    }
+
     /// A TCP connection that leaves from the address `local`.
     pub fn tcp_from(local: SocketAddr, server: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(local), Type::STREAM, None).expect("a socket");
