@@ -190,7 +190,11 @@ impl Streams {
         client: SocketAddr,
         now: Instant,
     ) -> io::Result<()> {
-        let admitted = self.settings.connections.admit(client.ip());
+        let is_proxied = self.is_proxy(client);
+        let admitted = match is_proxied {
+            true => self.settings.connections.admit_proxied(),
+            false => self.settings.connections.admit(client.ip()),
+        };
         // Without a place it is closed at once.
         let admitted = admitted.ok_or_else(|| io::Error::other("limit reached"))?;
         let server = if listener.address.ip().is_unspecified() {
@@ -212,7 +216,6 @@ impl Streams {
             }
         };
         let is_shared = listener.transport == ListenerTransport::Shared;
-        let is_proxied = self.is_proxy(client);
         if cfg!(not(target_os = "linux")) {
             // On Linux the listener's setting is inherited.
             socket.set_nodelay(true)?;
