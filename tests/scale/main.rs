@@ -18,6 +18,7 @@ mod calls;
 mod crowd;
 mod descriptors;
 mod fairness;
+mod idle;
 mod locks;
 mod memory;
 mod ports;

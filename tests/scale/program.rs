@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use crate::client::{Client, Credentials, Draft, Link, method, polled};
@@ -26,6 +27,8 @@ pub struct Config {
     pub peers: &'static str,
     pub limits: &'static str,
     pub server: &'static str,
+    /// Whether it also serves TLS, and all protocols on one port.
+    pub tls: bool,
     /// How many descriptors the process may have; as many as this one if `None`.
     pub descriptors: Option<u64>,
 }
@@ -38,6 +41,11 @@ pub struct Program {
     pub port: u16,
     /// Over UDP, on 127.0.0.1: a socket of its own.
     pub second_port: u16,
+    /// Over TLS, and over all protocols of connections, on 127.0.0.1, where that is wanted.
+    pub tls_port: u16,
+    pub shared_port: u16,
+    /// What its certificate is checked against.
+    pub certificate: CertificateDer<'static>,
 }
 
 impl Program {
@@ -53,9 +61,15 @@ impl Program {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("scale-{}-{count}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let (port, second_port) = (free_port(), free_port());
+        let ports = [(); 4].map(|()| free_port());
+        let [port, second_port, tls_port, shared_port] = ports;
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        fs::write(directory.join("chain.pem"), made.cert.pem()).expect("a file");
+        let key = made.signing_key.serialize_pem();
+        fs::write(directory.join("key.pem"), key).expect("a file");
         let file = directory.join("uturn.toml");
-        fs::write(&file, config.text(port, second_port)).expect("a file");
+        fs::write(&file, config.text(ports)).expect("a file");
         let limit = config
             .descriptors
             .map_or(String::new(), |n| format!("ulimit -n {n};"));
@@ -76,6 +90,9 @@ impl Program {
             directory,
             port,
             second_port,
+            tls_port,
+            shared_port,
+            certificate: made.cert.der().clone(),
         };
         program.answers().then_some(program)
     }
@@ -244,14 +261,22 @@ impl Drop for Program {
 }
 
 impl Config {
-    fn text(&self, port: u16, second_port: u16) -> String {
+    fn text(&self, [port, second_port, tls_port, shared_port]: [u16; 4]) -> String {
         let Self {
             relay,
             peers,
             limits,
             server,
+            tls,
             descriptors: _,
         } = self;
+        let (listen, tls) = match tls {
+            true => (
+                format!("tls = [\"127.0.0.1:{tls_port}\"]\nshared = [\"127.0.0.1:{shared_port}\"]"),
+                "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"",
+            ),
+            false => (String::new(), ""),
+        };
         let backend = std::env::var("UTURN_TEST_UDP_BACKEND")
             .map(|backend| format!("udp_backend = {backend:?}"))
             .unwrap_or_default();
@@ -266,6 +291,8 @@ impl Config {
 [listen]
 udp = ["0.0.0.0:{port}", "127.0.0.1:{second_port}"]
 tcp = ["127.0.0.1:{port}"]
+{listen}
+{tls}
 [auth]
 realm = "{REALM}"
 [[auth.users]]

@@ -34,11 +34,7 @@ impl Link {
     }
 
     pub fn tcp(server: SocketAddr) -> Self {
-        let stream = TcpStream::connect(server).expect("connecting to the server");
-        Self::Stream(StreamLink::new(
-            &stream,
-            Box::new(stream.try_clone().expect("a second handle")),
-        ))
+        Self::over(&TcpStream::connect(server).expect("connecting to the server"))
     }
 
     /// A connection that is there.
@@ -62,11 +58,7 @@ impl Link {
         socket
             .connect(&server.into())
             .expect("connecting to the server");
-        let stream = TcpStream::from(socket);
-        Self::Stream(StreamLink::new(
-            &stream,
-            Box::new(stream.try_clone().expect("a second handle")),
-        ))
+        Self::over(&TcpStream::from(socket))
     }
 
     /// A TLS connection; the handshake runs with the first bytes sent.
@@ -74,8 +66,7 @@ impl Link {
         let stream = TcpStream::connect(server).expect("connecting to the server");
         let session =
             ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
-        let tls = StreamOwned::new(session, stream.try_clone().expect("a second handle"));
-        Self::Stream(StreamLink::new(&stream, Box::new(tls)))
+        Self::over_tls(StreamOwned::new(session, stream))
     }
 
     pub fn local(&self) -> SocketAddr {

@@ -1,6 +1,6 @@
 """The rows of the table: one file for each independent client."""
 
-from rows import aiortc, chromium, node, startup, tls, tokens, uclient
+from rows import aiortc, chromium, node, proxies, shared, startup, tls, tokens, uclient
 
 
 def all_groups():
@@ -8,6 +8,8 @@ def all_groups():
         uclient.GROUP,
         tokens.GROUP,
         tls.GROUP,
+        proxies.GROUP,
+        shared.GROUP,
         aiortc.GROUP,
         node.GROUP,
         node.USERS_GROUP,
