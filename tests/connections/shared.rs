@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::panic;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use crate::client::{Draft, Link, Peer, method};
@@ -304,4 +307,42 @@ fn many_http_connections_do_not_keep_turn_out() {
     assert_eq!(closed.count(), 12);
     let mut first = held.swap_remove(0);
     assert_eq!(ask(&mut first, &get("/healthz")).0, 200);
+}
+
+/// A connection that comes right behind another takes its place in the worker, and hears nothing of what happened to that.
+#[test]
+fn connections_that_follow_each_other_closely_do_not_disturb_each_other() {
+    let server = Program::start(&Config {
+        limits: "new_connections_per_second = 100000\nnew_connections_burst = 100000",
+        more: "requests_per_key_per_minute = 100000\nrequests_per_address_per_minute = 100000",
+        ..with_api()
+    });
+    let config = |protocols: &[&str]| Arc::new(server.client_config(protocols));
+    let (http, turn) = (config(&["http/1.1"]), config(&["stun.turn"]));
+    let is_over = AtomicBool::new(false);
+    thread::scope(|threads| {
+        // These go at once, and leave session tickets unread: the server is told of a reset.
+        for config in [&http, &turn] {
+            threads.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let stream = connect(server.shared());
+                    let session = handshake(stream, Arc::clone(config), DEFAULT_NAME);
+                    if let Ok(mut tls) = session {
+                        tls.conn.send_close_notify();
+                        let _ = tls.flush();
+                    }
+                }
+            });
+        }
+        let asked = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            for n in 0..500 {
+                let stream = connect(server.shared());
+                let session = handshake(stream, Arc::clone(&http), DEFAULT_NAME);
+                let mut tls = session.unwrap_or_else(|error| panic!("connection {n}: {error}"));
+                assert_eq!(ask(&mut tls, &get("/ice")).0, 200);
+            }
+        }));
+        is_over.store(true, Ordering::Relaxed);
+        asked.unwrap_or_else(|panic| panic::resume_unwind(panic));
+    });
 }

@@ -94,7 +94,7 @@ impl Worker {
         if happened.readable || happened.ended {
             match self.read_stream(place, now)? {
                 Progress::Emptied if !happened.ended => {}
-                Progress::Nothing if happened.ended => return Err(closed_by_client()),
+                // What was told may be about the connection that had this place before: reading alone says what has ended.
                 Progress::Ended | Progress::Nothing => {}
                 // What has ended is read until it says so.
                 Progress::Emptied | Progress::Filled => self.pending.connections.push(Happened {

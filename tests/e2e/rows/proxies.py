@@ -1,16 +1,18 @@
 """haproxy before the server: it ends TLS or passes it on, and says by the PROXY protocol whose each connection is.
 
-The client is `turnutils_uclient`; that the server counts it and not haproxy is seen in its log.
+That the server counts the client and not haproxy is seen in its log. The client is `turnutils_uclient`, and one on pion/turn where
+haproxy ends TLS: it puts several messages into one record, of which `turnutils_uclient` reads the first alone.
 """
 
 import re
 from dataclasses import dataclass
 
+from harness import stun
 from harness.network import CLIENT4, SERVER4
 from harness.process import Service, find_program, wait_until
 from harness.report import Group, Outcome, Row
 from harness.servers import PORT, TLS_PORT, start_server
-from harness import stun
+from rows.pion import relays_for_pion
 from rows.uclient import UTURN_CONFIG, Relays
 
 ENDS_TLS_V1, ENDS_TLS_V2, PASSES_TLS, PLAIN = 8441, 8442, 8443, 8444
@@ -35,11 +37,11 @@ defaults
     timeout server 60s
 
 listen ends-tls-v1
-    bind {SERVER4}:{ENDS_TLS_V1} ssl crt {pem}
+    bind {SERVER4}:{ENDS_TLS_V1} ssl crt {pem} alpn stun.turn
     server uturn 127.0.0.1:{PORT} send-proxy
 
 listen ends-tls-v2
-    bind {SERVER4}:{ENDS_TLS_V2} ssl crt {pem}
+    bind {SERVER4}:{ENDS_TLS_V2} ssl crt {pem} alpn stun.turn
     server uturn 127.0.0.1:{PORT} send-proxy-v2-ssl-cn proxy-v2-options crc32c,unique-id check inter 200ms
 
 listen passes-tls
@@ -64,7 +66,15 @@ def setup(context):
     context.stack.callback(proxy.stop)
     if not wait_until(lambda: stun.accepts_tcp(SERVER4, PLAIN), 10):
         raise RuntimeError(f"haproxy does not answer:\n{proxy.last_words()}")
-    return server
+    return Setting(server, context.folder)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The server, and the folder that programs are built in."""
+
+    server: object
+    folder: object
 
 
 @dataclass(frozen=True)
@@ -73,15 +83,19 @@ class Proxied:
 
     port: int
     transport: str
-    over_tls: bool = True
+    # Of turnutils_uclient; pion without any.
+    flags: str = ""
 
-    def __call__(self, server):
+    def __call__(self, setting):
+        server = setting.server
         seen = len(clients(server, self.transport))
-        flags = f"-y -c -t {'-S ' if self.over_tls else ''}-p {self.port}"
-        outcome = Relays(flags)(None)
+        if self.flags:
+            outcome = Relays(f"-y -c {self.flags} -p {self.port}")(None)
+        else:
+            outcome = relays_for_pion(setting.folder, server, f"{SERVER4}:{self.port}")
         new = clients(server, self.transport)[seen:]
         outcome.figures += f"; {len(new)} allocations of {', '.join(sorted(set(new))) or 'nobody'}"
-        if set(new) != {CLIENT4}:
+        if outcome.passed and set(new) != {CLIENT4}:
             return Outcome(False, outcome.figures, server.service.last_words())
         return outcome
 
@@ -94,7 +108,7 @@ def clients(server, transport):
     return [re.search(r"client=(\S+)", line)[1] for line in lines]
 
 
-def without_header(_server):
+def without_header(_setting):
     """What comes by itself is served without a header, and has the address that it has."""
     return Relays(f"-y -c -t -p {PORT}")(None)
 
@@ -111,8 +125,8 @@ GROUP = Group(
         for name, how in [
             ("ends TLS, send-proxy", (ENDS_TLS_V1, "tcp")),
             ("ends TLS, send-proxy-v2 with TLVs, checks", (ENDS_TLS_V2, "tcp")),
-            ("passes TLS on, send-proxy-v2", (PASSES_TLS, "tls")),
-            ("plain TCP, send-proxy", (PLAIN, "tcp", False)),
+            ("passes TLS on, send-proxy-v2", (PASSES_TLS, "tls", "-t -S")),
+            ("plain TCP, send-proxy", (PLAIN, "tcp", "-t")),
         ]
     ]
     + [Row("haproxy passed by", without_header, alone=True, for_coturn=False)],

@@ -2,24 +2,21 @@
 
 import http.client
 import json
-import os
 import ssl
-import subprocess
 from dataclasses import dataclass
 
-from harness.clients import CHROMIUM, E2E, GO_PACKAGES
-from harness.credentials import time_limited
-from harness.network import CLIENT4, SERVER4
+from harness.clients import CHROMIUM
+from harness.network import SERVER4
 from harness.process import run
 from harness.report import Group, Outcome, Row
-from harness.servers import REALM, SECRET, start_server
+from harness.servers import start_server
 from rows.chromium import API_KEY, PAGE_ORIGIN, Call, public_key_hash
+from rows.pion import relays_for_pion
 from rows.uclient import UTURN_CONFIG, Relays
 
 SHARED_PORT = 443
 TURNS = f"turns:{SERVER4}:{SHARED_PORT}?transport=tcp"
 TURN = f"turn:{SERVER4}:{SHARED_PORT}?transport=tcp"
-PION_PEER = f"{CLIENT4}:7490"
 
 CONFIG = f"""\
 {UTURN_CONFIG}
@@ -97,24 +94,7 @@ def https(setting):
 
 
 def pion(setting):
-    """Builds the client from Debian's packages and runs it."""
-    program = setting.folder / "pion"
-    environment = {"GO111MODULE": "off", "GOPATH": str(GO_PACKAGES)}
-    built = subprocess.run(
-        ["go", "build", "-o", program, E2E / "pion/main.go"],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if built.returncode != 0:
-        return Outcome(False, "it cannot be built", built.stderr)
-    name, password = time_limited(SECRET, "pion")
-    authority = setting.server.certificates.authority
-    address = f"{SERVER4}:{SHARED_PORT}"
-    done = run([program, address, authority, name, password, REALM, PION_PEER], 60)
-    last = done.output.strip().splitlines()[-1:]
-    return Outcome(done.code == 0, last[0] if last else "it says nothing", done.output)
+    return relays_for_pion(setting.folder, setting.server, f"{SERVER4}:{SHARED_PORT}")
 
 
 @dataclass(frozen=True)
