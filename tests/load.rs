@@ -66,7 +66,7 @@ impl Server {
         match transport {
             ListenerTransport::Udp => format!("turn:127.0.0.1:{port}"),
             ListenerTransport::Tcp => format!("turn:127.0.0.1:{port}?transport=tcp"),
-            ListenerTransport::Tls => format!("turns:127.0.0.1:{port}"),
+            ListenerTransport::Tls | ListenerTransport::Shared => format!("turns:127.0.0.1:{port}"),
             ListenerTransport::Dtls => unreachable!("not spoken by `uturn load`"),
         }
     }

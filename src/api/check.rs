@@ -52,10 +52,12 @@ fn open_to_strangers(settings: &Settings) -> Option<String> {
     if !settings.keys.is_empty() || !settings.tokens.is_empty() {
         return None;
     }
-    let address = settings
-        .listen
-        .iter()
-        .find(|&&address| is_open_to_strangers(address))?;
+    let mut addresses = settings.listen.iter().chain(&settings.shared);
+    let mut open = addresses.find(|&&address| is_open_to_strangers(address));
+    if settings.is_proxied {
+        open = open.or(settings.shared.first());
+    }
+    let address = open?;
     Some(format!(
         "the credentials endpoint would give credentials to anyone who reaches {address}: \
          add an API key or a token key, or listen on 127.0.0.1 or [::1]"

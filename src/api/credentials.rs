@@ -178,6 +178,8 @@ mod tests {
     fn api() -> Api {
         let settings = Settings {
             listen: Vec::new(),
+            shared: Vec::new(),
+            is_proxied: false,
             trusted_proxies: Vec::new(),
             keys: vec![ApiKey {
                 name: "web".to_owned(),

@@ -5,11 +5,13 @@
 //! (browsers), `limits`, `parameters`, `caller` (who may ask) and `credentials`, in that order; `turn_rest` and `ice` put the result into
 //! their shapes, and `problem` every refusal into one. Start at [`start`].
 //!
-//! There is no TLS here: on anything but loopback it belongs behind a proxy that speaks HTTPS.
+//! There is no TLS here: on anything but loopback it belongs behind a proxy that speaks HTTPS, or gets its connections from
+//! listeners that do ([`hand_over`]).
 
 mod caller;
 mod check;
 mod credentials;
+mod handed;
 mod health;
 mod ice;
 mod limits;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use crate::auth::Secret;
 pub use check::{is_everyone, is_open_to_strangers, offers_relay, repeated};
+pub use handed::{HandOver, HandedOver, MAX_HANDED, hand_over};
 pub use token_key::KeyError;
 
 use proxies::Proxies;
@@ -41,6 +44,11 @@ use routes::Api;
 pub struct Settings {
     /// Addresses to listen on. Loopback only unless `keys` or `tokens` restrict who may ask.
     pub listen: Vec<SocketAddr>,
+    /// Addresses of listeners that hand over connections; like `listen`, loopback only unless `keys` or `tokens` restrict who may
+    /// ask.
+    pub shared: Vec<SocketAddr>,
+    /// Whether a proxy may stand before those, so that loopback is no restriction.
+    pub is_proxied: bool,
     /// Proxies whose X-Forwarded-For or Forwarded header (RFC 7239) says who the client is; each range has
     /// one family. Only with `keys` or `tokens`.
     pub trusted_proxies: Vec<RangeInclusive<IpAddr>>,
@@ -119,6 +127,15 @@ pub fn start(
     settings: Settings,
     ready: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Result<Running, StartError> {
+    start_with(settings, None, ready)
+}
+
+/// Like [`start`]; connections that others have accepted are served, too.
+pub fn start_with(
+    settings: Settings,
+    handed_over: Option<HandedOver>,
+    ready: impl Fn() -> bool + Send + Sync + 'static,
+) -> Result<Running, StartError> {
     check::check(&settings)?;
     let api = Arc::new(Api::new(&settings, ready)?);
     let listeners = settings
@@ -132,7 +149,11 @@ pub fn start(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| cannot_serve(&error))?;
     let proxies = Proxies::new(&settings.trusted_proxies);
-    let server = server::spawn(listeners, routes::router(api), proxies, server::BOUNDS)
+    let sources = server::Sources {
+        listeners,
+        handed_over,
+    };
+    let server = server::spawn(sources, routes::router(api), proxies, server::BOUNDS)
         .map_err(|error| cannot_serve(&error))?;
     Ok(Running { addresses, server })
 }

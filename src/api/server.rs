@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::IntoResponse;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,11 +19,14 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Socket, Type};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::handed::{Handed, HandedOver};
+use super::health;
 use super::limits::{AddressBlock, block_of};
 use super::proxies::Proxies;
 use crate::lock::Lock;
@@ -44,7 +48,7 @@ pub(super) struct Bounds {
 
 /// The bounds of a server on a public host.
 pub(super) const BOUNDS: Bounds = Bounds {
-    connections: 1024,
+    connections: MAX_CONNECTIONS,
     per_address: 128,
     header: Duration::from_secs(10),
     lifetime: Duration::from_secs(300),
@@ -70,9 +74,22 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Where connections come from.
+pub(super) struct Sources {
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) handed_over: Option<HandedOver>,
+}
+
+/// Whose a connection is, and how it came.
+struct Peer {
+    address: SocketAddr,
+    /// Whether credentials may pass: within TLS, or at a listener of the HTTP interface's own.
+    is_private: bool,
+}
+
 /// Serves `router` on a thread of its own.
 pub(super) fn spawn(
-    listeners: Vec<TcpListener>,
+    sources: Sources,
     router: Router,
     proxies: Proxies,
     bounds: Bounds,
@@ -82,7 +99,10 @@ pub(super) fn spawn(
         .build()?;
     let listeners = {
         let _inside = runtime.enter();
-        let registered = listeners.into_iter().map(tokio::net::TcpListener::from_std);
+        let registered = sources
+            .listeners
+            .into_iter()
+            .map(tokio::net::TcpListener::from_std);
         registered.collect::<io::Result<Vec<_>>>()?
     };
     let (stop, stopped) = watch::channel(false);
@@ -96,7 +116,7 @@ pub(super) fn spawn(
     });
     let thread = thread::Builder::new()
         .name("uturn-api".to_owned())
-        .spawn(move || runtime.block_on(server.run(listeners)))?;
+        .spawn(move || runtime.block_on(server.run(listeners, sources.handed_over)))?;
     Ok(Handle {
         stop,
         thread: Some(thread),
@@ -126,10 +146,17 @@ struct Server {
 impl Server {
     /// Accepts until stopped, then waits for the connections that are left; those that take too long
     /// end with the runtime.
-    async fn run(self: Arc<Self>, listeners: Vec<tokio::net::TcpListener>) {
+    async fn run(
+        self: Arc<Self>,
+        listeners: Vec<tokio::net::TcpListener>,
+        handed_over: Option<HandedOver>,
+    ) {
         let mut accepting = JoinSet::new();
         for listener in listeners {
             accepting.spawn(self.clone().accept(listener));
+        }
+        if let Some(handed_over) = handed_over {
+            accepting.spawn(self.clone().take_over(handed_over));
         }
         while accepting.join_next().await.is_some() {}
         let all = self.slots.acquire_many(self.bounds.connections);
@@ -160,28 +187,87 @@ impl Server {
                     continue;
                 }
             };
-            let place = self.addresses.enter(client.ip(), self.bounds.per_address);
-            // Behind a proxy stand many clients.
-            if place.is_none() && !self.proxies.trusts(client.ip()) {
-                tracing::debug!(%client, "an address has too many HTTP connections");
-                continue;
-            }
-            let server = self.clone();
-            tokio::spawn(async move {
-                let _held = (slot, place);
-                server.serve(stream, client).await;
-            });
+            // Answers are single small writes: waiting to fill a segment only delays them.
+            let _ = stream.set_nodelay(true);
+            let peer = Peer {
+                address: client,
+                is_private: true,
+            };
+            self.clone().enter(stream, peer, slot);
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        // Answers are single small writes: waiting to fill a segment only delays them.
-        let _ = stream.set_nodelay(true);
+    /// Serves connections that others have accepted; more than there are slots wait to be taken over.
+    async fn take_over(self: Arc<Self>, mut handed_over: HandedOver) {
+        loop {
+            let slot = tokio::select! {
+                biased;
+                () = self.stopped() => return,
+                slot = self.slots.clone().acquire_owned() => slot,
+            };
+            let handed = tokio::select! {
+                biased;
+                () = self.stopped() => return,
+                handed = handed_over.next() => handed,
+            };
+            let Some(Handed {
+                socket,
+                client,
+                is_encrypted,
+            }) = handed
+            else {
+                return;
+            };
+            match UnixStream::from_std(socket) {
+                Ok(stream) => {
+                    let peer = Peer {
+                        address: client,
+                        is_private: is_encrypted,
+                    };
+                    self.clone().enter(stream, peer, slot);
+                }
+                Err(error) => tracing::debug!(%error, "an HTTP connection could not be taken over"),
+            }
+        }
+    }
+
+    /// Serves a connection, unless its address has too many.
+    fn enter(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        slot: impl Send + 'static,
+    ) {
+        let client = peer.address;
+        let place = self.addresses.enter(client.ip(), self.bounds.per_address);
+        // Behind a proxy stand many clients.
+        if place.is_none() && !self.proxies.trusts(client.ip()) {
+            tracing::debug!(%client, "an address has too many HTTP connections");
+            return;
+        }
+        tokio::spawn(async move {
+            let _held = (slot, place);
+            self.serve(stream, peer).await;
+        });
+    }
+
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        let Peer {
+            address: peer,
+            is_private,
+        } = peer;
         let router = TowerToHyperService::new(self.router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let client = self.proxies.client(peer.ip(), request.headers());
             request.extensions_mut().insert(client);
-            router.call(request)
+            let may_pass = is_private || health::is_asked_for(request.uri());
+            let answer = may_pass.then(|| router.call(request));
+            async move {
+                match answer {
+                    Some(answer) => answer.await,
+                    None => Ok(health::in_the_clear().into_response()),
+                }
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -248,6 +334,8 @@ impl Drop for Place {
     }
 }
 
+/// Connections at once.
+pub(super) const MAX_CONNECTIONS: u32 = 1024;
 const BACKLOG: i32 = 1024;
 /// Before the next attempt when accepting fails, which is mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -280,9 +368,16 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/", get(async || "hello"));
         (
-            spawn(vec![listener], router, proxies, bounds).expect("starts"),
+            spawn(only(listener), router, proxies, bounds).expect("starts"),
             address,
         )
+    }
+
+    fn only(listener: TcpListener) -> Sources {
+        Sources {
+            listeners: vec![listener],
+            handed_over: None,
+        }
     }
 
     fn connect(address: SocketAddr) -> TcpStream {

@@ -73,7 +73,7 @@ fn serve(checked: Checked) -> Result<(), String> {
     let secret = &checked.relay.auth.shared_secrets[0];
     let credential = auth::mint(secret, ':', Some("dev"), CREDENTIAL_LIFETIME, now());
     let Checked { relay, api, .. } = checked;
-    let service = Service::start(relay, |listeners| {
+    let service = Service::start(relay, false, |listeners| {
         api.map(|api| crate::api::Settings {
             uris: uris(listeners),
             allow_loopback_origins: true,
@@ -160,7 +160,9 @@ fn uris(listeners: &[Listener]) -> Vec<String> {
 fn uri(listener: &Listener) -> String {
     let Listener { transport, address } = *listener;
     let host = match transport {
-        ListenerTransport::Tls | ListenerTransport::Dtls => Host::Name("localhost".to_owned()),
+        ListenerTransport::Tls | ListenerTransport::Dtls | ListenerTransport::Shared => {
+            Host::Name("localhost".to_owned())
+        }
         ListenerTransport::Udp | ListenerTransport::Tcp => Host::Address(address.ip()),
     };
     config::uri(transport, host, address.port()).to_string()

@@ -99,7 +99,7 @@ impl Served {
         addresses.dedup();
         let ports = SERVICES.into_iter().map(|service| {
             let of_service = listeners.iter().filter(|listener| {
-                listener.transport == service.transport && listener.address.port() != 0
+                service.is_served_by(listener.transport) && listener.address.port() != 0
             });
             let ports = of_service.map(|listener| listener.address.port());
             (service, without_repetition(ports))
@@ -134,6 +134,14 @@ struct Service {
     stun: &'static str,
     /// and as an application protocol of the service RELAY (RFC 5928 §4).
     naptr: &'static str,
+}
+
+impl Service {
+    /// A shared listener is told of as one for TLS, which is what gets through where nothing else does.
+    fn is_served_by(&self, transport: ListenerTransport) -> bool {
+        let own = transport == self.transport;
+        own || transport == ListenerTransport::Shared && self.transport == ListenerTransport::Tls
+    }
 }
 
 /// In the order of preference: what costs a client the least comes first.
@@ -287,7 +295,9 @@ impl Zone<'_> {
                 ListenerTransport::Udp => "_turnserver._udp",
                 ListenerTransport::Tcp => "_turnserver._tcp",
                 // The service has no name of its own within TLS and DTLS.
-                ListenerTransport::Tls | ListenerTransport::Dtls => continue,
+                ListenerTransport::Tls | ListenerTransport::Dtls | ListenerTransport::Shared => {
+                    continue;
+                }
             };
             let instance = format!("uturn.{label}");
             let name = format!("{label}.{}", self.domain);

@@ -71,13 +71,18 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     info!(configuration = %file.display(), "starting");
     let relays = checked.relay.net.relay_addresses.clone();
     let api = checked.api;
-    let service = Service::start(checked.relay, |_| api)?;
+    let shared = api.as_ref().map(|api| api.shared.clone());
+    let is_shared = shared.as_ref().is_some_and(|shared| !shared.is_empty());
+    let service = Service::start(checked.relay, is_shared, |_| api)?;
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {
         info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");
     }
     for address in service.http_addresses() {
         info!(%address, "issuing credentials over HTTP");
+    }
+    for address in shared.into_iter().flatten() {
+        info!(%address, "issuing credentials over HTTPS");
     }
     info!(version = env!("CARGO_PKG_VERSION"), %listeners, "serving");
     tell(&[

@@ -10,7 +10,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::net::Listener;
+use crate::net::{HttpConnection, HttpService, Listener};
 use crate::{api, net};
 
 /// What runs: the relay, and the HTTP interface if there is one.
@@ -22,18 +22,33 @@ pub(super) struct Service {
 impl Service {
     /// Starts the relay, then the HTTP interface that `api` describes once the relay's ports are known.
     ///
+    /// With `serves_http`, that also answers clients that speak HTTP at the relay's shared listeners.
+    ///
     /// If either cannot start, nothing is left running; the error is one sentence.
     pub fn start(
-        relay: net::Relay,
+        mut relay: net::Relay,
+        serves_http: bool,
         api: impl FnOnce(&[Listener]) -> Option<api::Settings>,
     ) -> Result<Self, String> {
+        let handed_over = serves_http.then(|| {
+            let (hand_over, handed_over) = api::hand_over();
+            relay.net.http = Some(HttpService::new(api::MAX_HANDED, move |connection| {
+                let HttpConnection {
+                    socket,
+                    client,
+                    is_encrypted,
+                } = connection;
+                hand_over.take(socket, client, is_encrypted)
+            }));
+            handed_over
+        });
         let relay = Arc::new(net::start(relay).map_err(|error| error.to_string())?);
         let settings = api(relay.listeners());
         // The HTTP interface asks whether the relay is ready, but does not keep it alive.
         let asked = Arc::downgrade(&relay);
         let is_ready = move || asked.upgrade().is_some_and(|relay| relay.is_ready());
         match settings
-            .map(|settings| api::start(settings, is_ready))
+            .map(|settings| api::start_with(settings, handed_over, is_ready))
             .transpose()
         {
             Ok(api) => Ok(Self { relay, api }),

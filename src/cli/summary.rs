@@ -15,6 +15,25 @@ pub(super) fn of(checked: &Checked) -> String {
         if !addresses.is_empty() {
             lines.push((name, addresses.join(", ")));
         }
+        if transport == ListenerTransport::Shared && !addresses.is_empty() {
+            let serves = match checked.api {
+                Some(_) => "turns, turn over TCP, https",
+                None => "turns, turn over TCP; no https, for want of [api]",
+            };
+            lines.push(("", serves.to_owned()));
+        }
+    }
+    let net = &checked.relay.net;
+    for named in &net.certificates {
+        lines.push(("names", named.names.join(", ")));
+    }
+    if !net.proxies.is_empty() {
+        let ranges: Vec<_> = net.proxies.iter().map(ToString::to_string).collect();
+        let ranges = ranges.join(", ");
+        lines.push((
+            "proxy",
+            format!("from {ranges}, with a header that says whose it is"),
+        ));
     }
     lines.push(("relay", relay(checked)));
     if let Some(discovery) = &checked.relay.turn.nat_discovery {
@@ -26,7 +45,9 @@ pub(super) fn of(checked: &Checked) -> String {
     lines.push(("peers", peers(checked)));
     if let Some(api) = &checked.api {
         let listen: Vec<_> = api.listen.iter().map(ToString::to_string).collect();
-        lines.push(("http", listen.join(", ")));
+        if !listen.is_empty() {
+            lines.push(("http", listen.join(", ")));
+        }
         for (index, uri) in api.uris.iter().enumerate() {
             lines.push((if index == 0 { "uris" } else { "" }, uri.clone()));
         }
@@ -116,9 +137,10 @@ fn peers(checked: &Checked) -> String {
     rules.join(", ")
 }
 
-const TRANSPORTS: [(ListenerTransport, &str); 4] = [
+const TRANSPORTS: [(ListenerTransport, &str); 5] = [
     (ListenerTransport::Udp, "udp"),
     (ListenerTransport::Tcp, "tcp"),
     (ListenerTransport::Tls, "tls"),
     (ListenerTransport::Dtls, "dtls"),
+    (ListenerTransport::Shared, "shared"),
 ];

@@ -1,4 +1,4 @@
-//! Checks the certificate of TLS listeners: readable, whole, matching its key, in date.
+//! Checks the certificates of TLS listeners: readable, whole, matching their keys, in date, and for the names that they are for.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,18 +10,29 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::problem::Problem;
+use super::problem::{Problem, Span};
 use super::raw;
 use super::surroundings::{Surroundings, read_file, why};
 use super::units::DAY;
 use super::value::{At, Reader};
-use crate::net::Certificate;
+use crate::net::{Certificate, NamedCertificate};
 
 /// A certificate that can be served.
 pub(super) struct Usable {
     pub files: Certificate,
     /// A name that clients can reach the server by, if the certificate has one.
     pub name: Option<String>,
+    /// All names of hosts in it, in lower case.
+    names: Vec<String>,
+}
+
+/// Where a certificate is configured.
+struct Written<'a> {
+    table: &'a Option<Span>,
+    /// What the table is called.
+    called: &'static str,
+    certificate: &'a Option<At<PathBuf>>,
+    key: &'a Option<At<PathBuf>>,
 }
 
 /// Reads certificate and key and reports what is wrong with them.
@@ -30,12 +41,112 @@ pub(super) fn check(
     host: &Surroundings,
     reader: &mut Reader,
 ) -> Option<Usable> {
-    let raw::Tls {
-        certificate, key, ..
-    } = &tls.value;
+    let written = Written {
+        table: &tls.span,
+        called: "[tls]",
+        certificate: &tls.value.certificate,
+        key: &tls.value.key,
+    };
+    check_one(&written, host, reader)
+}
+
+/// Checks those that clients ask for by name.
+pub(super) fn check_named(
+    tls: &At<raw::Tls>,
+    host: &Surroundings,
+    reader: &mut Reader,
+) -> Vec<NamedCertificate> {
+    let mut taken: Vec<At<String>> = Vec::new();
+    let mut checked = Vec::new();
+    for named in &tls.value.certificates.value {
+        let written = Written {
+            table: &named.span,
+            called: "[[tls.certificates]]",
+            certificate: &named.value.certificate,
+            key: &named.value.key,
+        };
+        let Some(usable) = check_one(&written, host, reader) else {
+            continue;
+        };
+        let names = names(named, &usable, reader);
+        for name in &names {
+            if let Some(first) = taken.iter().find(|taken| taken.value == name.value) {
+                let wrong = format!("`{}` has two certificates", name.value);
+                reader.report(
+                    Problem::error(name.span.clone(), wrong)
+                        .also(first.span.clone(), "first here")
+                        .help("name each name once: `names` says which of its names a certificate is for"),
+                );
+            }
+        }
+        checked.push(NamedCertificate {
+            names: names.iter().map(|name| name.value.clone()).collect(),
+            certificate: usable.files,
+        });
+        taken.extend(names);
+    }
+    checked
+}
+
+/// The names that a certificate is served for.
+fn names(
+    named: &At<raw::NamedCertificate>,
+    usable: &Usable,
+    reader: &mut Reader,
+) -> Vec<At<String>> {
+    let Some(written) = &named.value.names else {
+        let place =
+            (named.value.certificate.as_ref()).map_or(named.span.clone(), |at| at.span.clone());
+        if usable.names.is_empty() {
+            let wrong = "this certificate is for no host name, so no client can ask for it";
+            let problem = Problem::error(place.clone(), wrong);
+            reader.report(problem.help("use one with a DNS name (subjectAltName), or remove it"));
+        }
+        let at = |name: &String| At {
+            value: name.clone(),
+            span: place.clone(),
+        };
+        return usable.names.iter().map(at).collect();
+    };
+    if written.value.is_empty() {
+        let problem = Problem::error(
+            written.span.clone(),
+            "this certificate is served for no name",
+        );
+        reader.report(
+            problem.help("add a name, or remove `names`: it is served for its own ones then"),
+        );
+    }
+    for at in &written.value {
+        let name = &at.value.0;
+        let is_covered = |own: &String| {
+            let of_wildcard = own.strip_prefix('*');
+            let is_within = |domain| name.find('.').is_some_and(|dot| &name[dot..] == domain);
+            own == name || of_wildcard.is_some_and(is_within)
+        };
+        if !usable.names.iter().any(is_covered) {
+            let wrong = format!("this certificate is not for `{name}`");
+            let problem = Problem::warning(at.span.clone(), wrong);
+            reader.report(problem.help("clients that ask for this name refuse it"));
+        }
+    }
+    written
+        .value
+        .iter()
+        .map(|at| at.with(at.value.0.clone()))
+        .collect()
+}
+
+fn check_one(written: &Written<'_>, host: &Surroundings, reader: &mut Reader) -> Option<Usable> {
+    let Written {
+        table,
+        called,
+        certificate,
+        key,
+    } = *written;
     for (value, name) in [(certificate, "certificate"), (key, "key")] {
-        if value.is_none() && !reader.is_flawed(&tls.span) {
-            let problem = Problem::error(tls.span.clone(), format!("[tls] has no `{name}`"));
+        if value.is_none() && !reader.is_flawed(table) {
+            let problem = Problem::error(table.clone(), format!("{called} has no `{name}`"));
             reader.report(problem.help(format!("add {name} = \"/path/to/{name}.pem\"")));
         }
     }
@@ -59,11 +170,14 @@ pub(super) fn check(
         let problem = Problem::warning(certificate.span.clone(), wrong);
         reader.report(problem.help("clients refuse it; renew it"));
     }
-    let name = leaf
-        .as_ref()
-        .and_then(|leaf| leaf.valid_dns_names().find(|name| !name.contains('*')));
+    let names: Vec<String> = leaf
+        .iter()
+        .flat_map(|leaf| leaf.valid_dns_names())
+        .map(str::to_ascii_lowercase)
+        .collect();
     Some(Usable {
-        name: name.map(str::to_owned),
+        name: names.iter().find(|name| !name.contains('*')).cloned(),
+        names,
         files: Certificate::Files {
             chain: chain_path,
             key: key_path,

@@ -39,6 +39,10 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .tls
         .as_ref()
         .and_then(|tls| certificate::check(tls, host, reader));
+    let named = (document.tls.as_ref())
+        .map(|tls| certificate::check_named(tls, host, reader))
+        .unwrap_or_default();
+    let proxies = listeners::proxies(&document.listen, reader);
     let listeners = listeners::check(&document.listen, document.tls.as_ref(), host, reader);
     let relays = relay::check(&document.relay, &listeners, host, reader);
     let auth = credentials::check(&document.auth, host, reader);
@@ -51,6 +55,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         listeners: &listeners,
         relays: &relays,
         name,
+        is_proxied: !proxies.is_empty(),
     };
     let api = document
         .api
@@ -90,6 +95,8 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
             net: net::Settings {
                 listeners: listeners.iter().map(|at| at.value).collect(),
                 certificate,
+                certificates: named,
+                proxies,
                 relay_addresses: relays,
                 ..shell(document)
             },
@@ -113,6 +120,9 @@ fn shell(document: &raw::Document) -> net::Settings {
     net::Settings {
         listeners: Vec::new(),
         certificate: None,
+        certificates: Vec::new(),
+        proxies: Vec::new(),
+        http: None,
         relay_addresses: Vec::new(),
         workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
         relay_ports: relay.ports.value.0.clone(),

@@ -21,6 +21,16 @@ pub(super) struct Served<'a> {
     pub relays: &'a [RelayAddress],
     /// A name in the certificate.
     pub name: Option<String>,
+    /// Whether connections may come by a proxy that says whose they are.
+    pub is_proxied: bool,
+}
+
+impl<'a> Served<'a> {
+    /// The listeners at which HTTP is served beside TURN.
+    fn shared(&self) -> impl Iterator<Item = &'a At<Listener>> + use<'a> {
+        let is_shared = |at: &&At<Listener>| at.value.transport == ListenerTransport::Shared;
+        self.listeners.iter().filter(is_shared)
+    }
 }
 
 /// Turns `[api]` into settings.
@@ -31,7 +41,7 @@ pub(super) fn check(
     reader: &mut Reader,
 ) -> Settings {
     let raw = &api.value;
-    report_open(api, reader);
+    report_open(api, served, reader);
     report_names(raw, reader);
     report_lifetimes(raw, reader);
     if served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty() {
@@ -44,6 +54,8 @@ pub(super) fn check(
     let token = |reader: &mut Reader, key| api_keys::token(key, host, reader);
     Settings {
         listen: raw.listen.value.iter().map(|at| at.value).collect(),
+        shared: served.shared().map(|at| at.value.address).collect(),
+        is_proxied: served.is_proxied,
         trusted_proxies: trusted_proxies(raw, reader),
         keys: collect(&raw.keys, reader, api_key),
         tokens: collect(&raw.tokens, reader, token),
@@ -91,9 +103,10 @@ fn report_lifetimes(api: &raw::Api, reader: &mut Reader) {
 }
 
 /// Without keys anyone who reaches the interface gets a credential: on loopback alone.
-fn report_open(table: &At<raw::Api>, reader: &mut Reader) {
+fn report_open(table: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) {
     let api = &table.value;
-    if api.listen.value.is_empty() && !reader.is_flawed(&table.span) {
+    let is_nowhere = api.listen.value.is_empty() && served.shared().next().is_none();
+    if is_nowhere && !reader.is_flawed(&table.span) {
         reader.report(
             Problem::error(api.listen.span.clone(), "[api] listens nowhere")
                 .help("add an address, or remove [api]"),
@@ -109,6 +122,24 @@ fn report_open(table: &At<raw::Api>, reader: &mut Reader) {
             Problem::error(at.span.clone(), wrong)
                 .label("beyond loopback, without [[api.keys]] or [[api.tokens]]")
                 .help("add [[api.keys]], or listen on 127.0.0.1 behind a web server that authenticates"),
+        );
+    }
+    for at in served.shared() {
+        let address = at.value.address;
+        let wrong = format!("{address} would issue credentials to anyone");
+        let label = match (is_open_to_strangers(address), served.is_proxied) {
+            (true, _) => {
+                "a shared listener beyond loopback, and [api] without [[api.keys]] or [[api.tokens]]"
+            }
+            (false, true) => {
+                "a shared listener behind a proxy, and [api] without [[api.keys]] or [[api.tokens]]"
+            }
+            (false, false) => continue,
+        };
+        reader.report(
+            Problem::error(at.span.clone(), wrong)
+                .label(label)
+                .help("add [[api.keys]], or a `tls` listener in its place"),
         );
     }
 }
@@ -203,9 +234,10 @@ fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) ->
     for listener in served.listeners {
         let Listener { transport, address } = listener.value;
         let host = match (transport, &served.name) {
-            (ListenerTransport::Tls | ListenerTransport::Dtls, name) => {
-                name.clone().map(Host::Name)
-            }
+            (
+                ListenerTransport::Tls | ListenerTransport::Dtls | ListenerTransport::Shared,
+                name,
+            ) => name.clone().map(Host::Name),
             _ => public(address, served.relays).map(Host::Address),
         };
         let uri = host.map(|host| uri(transport, host, address.port()).to_string());
@@ -229,7 +261,7 @@ pub fn uri(transport: ListenerTransport, host: Host, port: u16) -> ServerUri {
     let (scheme, transport) = match transport {
         ListenerTransport::Udp => (Scheme::Turn, UriTransport::Udp),
         ListenerTransport::Tcp => (Scheme::Turn, UriTransport::Tcp),
-        ListenerTransport::Tls => (Scheme::Turns, UriTransport::Tcp),
+        ListenerTransport::Tls | ListenerTransport::Shared => (Scheme::Turns, UriTransport::Tcp),
         ListenerTransport::Dtls => (Scheme::Turns, UriTransport::Udp),
     };
     ServerUri {

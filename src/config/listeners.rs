@@ -6,6 +6,8 @@ use super::problem::Problem;
 use super::raw;
 use super::surroundings::Surroundings;
 use super::value::{At, Reader};
+use crate::admission::peer_filter::PeerRange;
+use crate::api::is_everyone;
 use crate::net::{Listener, ListenerTransport};
 
 /// Turns `[listen]` into listeners.
@@ -20,30 +22,51 @@ pub(super) fn check(
         tcp,
         tls: over_tls,
         dtls,
+        shared,
+        proxy_protocol_from: _,
     } = &listen.value;
     let mut listeners = of(ListenerTransport::Udp, udp, host);
     listeners.extend(of(ListenerTransport::Tcp, tcp, host));
     if tls.is_some() {
         listeners.extend(of(ListenerTransport::Tls, over_tls, host));
     } else if over_tls.is_written() && !over_tls.value.is_empty() {
-        reader.report(
-            Problem::error(over_tls.span.clone(), "TLS listeners need a certificate")
-                .help("add [tls] with certificate = \"fullchain.pem\" and key = \"privkey.pem\""),
-        );
+        reader.report(needs_certificate(over_tls, "TLS"));
     }
     if tls.is_some() {
         listeners.extend(of(ListenerTransport::Dtls, dtls, host));
     } else if !dtls.value.is_empty() {
-        reader.report(
-            Problem::error(dtls.span.clone(), "DTLS listeners need a certificate")
-                .help("add [tls] with certificate = \"fullchain.pem\" and key = \"privkey.pem\""),
-        );
+        reader.report(needs_certificate(dtls, "DTLS"));
     }
+    if tls.is_none() && !shared.value.is_empty() {
+        reader.report(needs_certificate(shared, "shared"));
+    }
+    listeners.extend(of(ListenerTransport::Shared, shared, host));
     if listeners.is_empty() && !reader.is_flawed(&listen.span) {
         let problem = Problem::error(listen.span.clone(), "there is no listener");
         reader.report(problem.help("add udp = [\"0.0.0.0:3478\"] to [listen]"));
     }
     listeners
+}
+
+fn needs_certificate(addresses: &At<Vec<At<SocketAddr>>>, which: &str) -> Problem {
+    let wrong = format!("{which} listeners need a certificate");
+    Problem::error(addresses.span.clone(), wrong)
+        .help("add [tls] with certificate = \"fullchain.pem\" and key = \"privkey.pem\"")
+}
+
+/// Checks from where connections begin with a header of the PROXY protocol.
+pub(super) fn proxies(listen: &At<raw::Listen>, reader: &mut Reader) -> Vec<PeerRange> {
+    let ranges = &listen.value.proxy_protocol_from.value;
+    for at in ranges
+        .iter()
+        .filter(|at| is_everyone(&at.value.addresses()))
+    {
+        reader.report(
+            Problem::error(at.span.clone(), "this trusts everyone to say who they are")
+                .help("name the addresses of your own proxies alone"),
+        );
+    }
+    ranges.iter().map(|at| at.value.clone()).collect()
 }
 
 fn of(
@@ -97,7 +120,7 @@ pub(super) fn report_duplicates(
         reader.report(
             Problem::error(place, wrong)
                 .also(other, "first here")
-                .help("one listener is enough for each address and port; TCP, TLS and HTTP each need their own"),
+                .help("one listener is enough for each address and port; TCP, TLS and HTTP each need their own, or a `shared` one"),
         );
     }
 }
@@ -115,7 +138,9 @@ impl Protocol {
         match transport {
             ListenerTransport::Udp => Protocol::Udp,
             ListenerTransport::Dtls => Protocol::Dtls,
-            ListenerTransport::Tcp | ListenerTransport::Tls => Protocol::Tcp,
+            ListenerTransport::Tcp | ListenerTransport::Tls | ListenerTransport::Shared => {
+                Protocol::Tcp
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::section::sections;
 use super::text::{
-    AfterExpiry, Algorithm, ClientAddresses, Domain, External, Ha1, Ha1Sha256, Level, LogFormat,
-    Name, Realm, SecretText, Separator, ServerName, UdpBackend,
+    AfterExpiry, Algorithm, ClientAddresses, Domain, External, Ha1, Ha1Sha256, HostName, Level,
+    LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
 use super::uri::Origin;
@@ -42,6 +42,8 @@ sections! {
         // The default holds only where there is a certificate.
         tls: Vec<At<SocketAddr>> = r#"["0.0.0.0:5349", "[::]:5349"]"#,
         dtls: Vec<At<SocketAddr>> = "[]",
+        shared: Vec<At<SocketAddr>> = "[]",
+        proxy_protocol_from: Vec<At<PeerRange>> = "[]",
     }
 
     /// The certificate of TLS and DTLS listeners.
@@ -49,6 +51,15 @@ sections! {
         certificate: PathBuf,
         key: PathBuf,
         accept_plain: bool = "true",
+        certificates: Vec<At<NamedCertificate>> = "[]",
+    }
+
+    /// A certificate for clients that ask for one of its names.
+    struct NamedCertificate {
+        // Those in the certificate unless written.
+        names: Vec<At<HostName>>,
+        certificate: PathBuf,
+        key: PathBuf,
     }
 
     /// Who may use the relay.

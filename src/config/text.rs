@@ -146,6 +146,21 @@ pub fn domain(text: &str) -> Result<String, String> {
     Domain::parse(text.strip_suffix('.').unwrap_or(text)).map(|domain| domain.0)
 }
 
+/// A name that clients ask for in TLS, in lower case.
+#[derive(Clone)]
+pub(super) struct HostName(pub String);
+
+impl Text for HostName {
+    const WANTED: &'static str = "a name such as \"turn.example.org\" or \"*.example.org\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match Domain::parse(text.strip_prefix("*.").unwrap_or(text)) {
+            Ok(_) => Ok(Self(text.to_ascii_lowercase())),
+            Err(_) => Err(format!("`{text}` is no name that a certificate could have")),
+        }
+    }
+}
+
 /// MD5(username ":" realm ":" password).
 #[derive(Clone, Copy)]
 pub(super) struct Ha1(pub [u8; 16]);

@@ -24,7 +24,8 @@ struct Counts {
 /// One connection: gives its place back when dropped.
 pub(super) struct Place {
     connections: Arc<Connections>,
-    address: ClientNetwork,
+    /// Whose it is; none while that is to be said by a proxy, which has many clients' and no limit of its own.
+    address: Option<ClientNetwork>,
 }
 
 impl Connections {
@@ -48,8 +49,53 @@ impl Connections {
         counts.by_address.insert(address, from_address + 1);
         Some(Place {
             connections: Arc::clone(self),
-            address,
+            address: Some(address),
         })
+    }
+
+    /// A place for a connection from a proxy that has to say whose it is; `None` if there is none.
+    pub(super) fn admit_proxied(self: &Arc<Self>) -> Option<Place> {
+        let mut counts = self.counts.hold();
+        if counts.total >= self.max {
+            return None;
+        }
+        counts.total += 1;
+        Some(Place {
+            connections: Arc::clone(self),
+            address: None,
+        })
+    }
+}
+
+impl Place {
+    /// Makes it `client`'s, if that has not too many; whether it is.
+    pub(super) fn move_to(&mut self, client: IpAddr) -> bool {
+        let address = ClientNetwork::of(client);
+        if self.address == Some(address) {
+            return true;
+        }
+        let mut counts = self.connections.counts.hold();
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if from_address >= self.connections.max_per_address {
+            return false;
+        }
+        counts.leave(self.address);
+        counts.by_address.insert(address, from_address + 1);
+        self.address = Some(address);
+        true
+    }
+}
+
+impl Counts {
+    fn leave(&mut self, address: Option<ClientNetwork>) {
+        if let Some(address) = address
+            && let Some(count) = self.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 }
 
@@ -57,12 +103,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.connections.counts.hold();
         counts.total -= 1;
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.by_address.remove(&self.address);
-            }
-        }
+        counts.leave(self.address);
     }
 }
 
@@ -82,6 +123,25 @@ mod tests {
         drop(first);
         assert!(connections.admit(ip(3)).is_some());
         assert_eq!(connections.counts.hold().by_address.len(), 2);
+    }
+
+    #[test]
+    fn a_place_moves_to_another_address_within_its_limit() {
+        let connections = Connections::new(4, 2);
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let mut proxied: Vec<_> = (0..4)
+            .map(|_| connections.admit_proxied().unwrap())
+            .collect();
+        assert!(connections.admit_proxied().is_none(), "four in total");
+        assert_eq!(connections.counts.hold().by_address.len(), 0);
+        assert!(proxied[0].move_to(ip(1)) && proxied[1].move_to(ip(1)));
+        assert!(!proxied[2].move_to(ip(1)), "two from one address");
+        assert!(proxied[1].move_to(ip(1)), "it is there");
+        assert!(proxied[1].move_to(ip(2)) && proxied[2].move_to(ip(1)));
+        assert!(connections.admit(ip(3)).is_none(), "four in total");
+        proxied.truncate(1);
+        assert_eq!(connections.counts.hold().total, 1);
+        assert_eq!(connections.counts.hold().by_address.len(), 1);
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl StartError {
             ListenerTransport::Tcp => ("TCP", "-lntp"),
             ListenerTransport::Tls => ("TLS", "-lntp"),
             ListenerTransport::Dtls => ("DTLS", "-lnup"),
+            ListenerTransport::Shared => ("TURN, TURNS and HTTPS", "-lntp"),
         };
         let address = listener.address;
         let why = match error.kind() {

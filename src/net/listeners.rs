@@ -127,7 +127,9 @@ fn claim(listener: &Listener) -> io::Result<SocketAddr> {
 fn new_socket(listener: &Listener) -> io::Result<Socket> {
     let (typ, protocol) = match listener.transport {
         ListenerTransport::Udp | ListenerTransport::Dtls => (Type::DGRAM, Protocol::UDP),
-        ListenerTransport::Tcp | ListenerTransport::Tls => (Type::STREAM, Protocol::TCP),
+        ListenerTransport::Tcp | ListenerTransport::Tls | ListenerTransport::Shared => {
+            (Type::STREAM, Protocol::TCP)
+        }
     };
     let domain = Domain::for_address(listener.address);
     let socket = Socket::new(domain, typ.nonblocking(), Some(protocol))?;

@@ -9,6 +9,7 @@ mod dtls;
 mod error;
 mod event_log;
 mod event_loop;
+mod http;
 mod listeners;
 mod mailbox;
 mod peer_streams;
@@ -27,8 +28,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::admission::peer_filter::PeerRange;
 pub use crate::turn::RelayAddress;
 pub use error::StartError;
+pub use http::{HttpConnection, HttpService};
 pub use start::{Running, start};
 pub use sys::Backend;
 
@@ -39,6 +42,12 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The certificate of TLS and DTLS listeners.
     pub certificate: Option<Certificate>,
+    /// Further ones, for clients that name one of their names (SNI, RFC 6066 §3).
+    pub certificates: Vec<NamedCertificate>,
+    /// From where a connection has to begin with a header of the PROXY protocol, and the client that it names counts.
+    pub proxies: Vec<PeerRange>,
+    /// Who answers HTTP at shared listeners; without it HTTP is not served there.
+    pub http: Option<HttpService>,
     /// Worker threads.
     pub workers: NonZeroUsize,
     /// Addresses that relayed transport addresses are taken from. The first of a family serves clients
@@ -58,7 +67,7 @@ pub struct Settings {
     pub new_connections: crate::admission::rate_limit::Settings,
     /// How long a connection without an allocation may stay silent.
     pub idle_timeout: Duration,
-    /// How long a TLS or DTLS handshake may take.
+    /// How long a TLS or DTLS handshake may take, the header of a proxy, and the first bytes at a shared listener.
     pub handshake_timeout: Duration,
     /// Whether a client that begins with STUN at a TLS or DTLS listener is served in the clear.
     pub plain_on_tls: bool,
@@ -91,6 +100,8 @@ pub enum ListenerTransport {
     /// Datagrams within DTLS, at a socket of its own or at that of a [`Udp`](Self::Udp) listener with the same address that
     /// stands before it.
     Dtls,
+    /// A stream whose first bytes say what it is: TURN within TLS, TURN in the clear, or HTTP within TLS.
+    Shared,
 }
 
 /// Where the TLS certificate comes from.
@@ -110,6 +121,15 @@ pub enum Certificate {
         /// The private key.
         key: String,
     },
+}
+
+/// A certificate for clients that name one of its names.
+#[derive(Clone, Debug)]
+pub struct NamedCertificate {
+    /// Host names, in lower case; `*.` stands for one label.
+    pub names: Vec<String>,
+    /// The certificate.
+    pub certificate: Certificate,
 }
 
 /// Everything that a running relay is made from.

@@ -1,15 +1,16 @@
-//! Connections with peers (RFC 6062): what each has, and what waits to be written to it.
+//! Connections with peers (RFC 6062): what each has, and what waits to be written to it. What leads to who answers HTTP is one of
+//! them: it takes from the client and gives to it in the same way.
 //!
 //! The other half of each is a client's connection in `streams/`. `worker/peer_streams.rs` passes data between the two, and
 //! reads from neither while the other has too much waiting: so a slow side slows the other one down, and nothing is lost.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UnixStream};
 use rand::Rng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -60,8 +61,9 @@ struct RelayListener {
 
 /// One connection with a peer.
 pub(super) struct PeerStream {
-    pub(super) id: ConnectionId,
-    socket: TcpStream,
+    /// What the core calls it, which knows nothing of one that leads to who answers HTTP.
+    pub(super) id: Option<ConnectionId>,
+    socket: PeerSocket,
     pub(super) state: State,
     /// Whether there may be something to read that was left there.
     pub(super) held: bool,
@@ -76,8 +78,16 @@ pub(super) struct PeerStream {
     /// Bytes read that the bandwidth was not asked for yet: from the client, and from the peer.
     pub(super) owed_to_peer: usize,
     pub(super) owed_to_client: usize,
-    /// Its share of the limits, given back when it closes.
-    _place: Place,
+    /// Whether who answers HTTP takes no more: the client may say it all the same.
+    refuses: bool,
+    /// Its share of the limits, given back when it closes; one that leads to who answers HTTP needs none, as its client has one.
+    _place: Option<Place>,
+}
+
+/// What leads to the other side.
+enum PeerSocket {
+    Peer(TcpStream),
+    Http(UnixStream),
 }
 
 /// How far a connection is.
@@ -161,7 +171,7 @@ impl PeerStreams {
             Err(error) => return Err(error),
         }
         let socket = TcpStream::from_std(socket.into());
-        self.enter(wish.connection, socket, State::Connecting, wish.target)
+        self.enter_peer(wish.connection, socket, State::Connecting, wish.target)
     }
 
     /// Takes the next connection that a peer has made to a relay.
@@ -188,10 +198,16 @@ impl PeerStreams {
         socket: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<()> {
-        self.enter(id, socket, State::Unbound, peer)
+        self.enter_peer(id, socket, State::Unbound, peer)
     }
 
-    fn enter(
+    /// Enters one that leads to who answers HTTP, for the client's connection at `place`, and returns where it is.
+    pub(super) fn enter_http(&mut self, socket: UnixStream, place: usize) -> io::Result<usize> {
+        let state = State::Bound(place);
+        self.enter(None, PeerSocket::Http(socket), state, None)
+    }
+
+    fn enter_peer(
         &mut self,
         id: ConnectionId,
         socket: TcpStream,
@@ -201,10 +217,26 @@ impl PeerStreams {
         let place = self.connections.admit(peer.ip());
         let place = place.ok_or_else(|| io::Error::other("limit reached"))?;
         socket.set_nodelay(true)?;
+        let socket = PeerSocket::Peer(socket);
+        let at = self.enter(Some(id), socket, state, Some(place))?;
+        self.by_id.insert(id, at);
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        id: Option<ConnectionId>,
+        socket: PeerSocket,
+        state: State,
+        place: Option<Place>,
+    ) -> io::Result<usize> {
         let entry = self.slots.vacant_entry();
         let at = entry.key();
-        self.members
-            .add_connection(&socket, Source::PeerStream(at))?;
+        let source = Source::PeerStream(at);
+        match &socket {
+            PeerSocket::Peer(socket) => self.members.add_connection(socket, source)?,
+            PeerSocket::Http(socket) => self.members.add_connection(socket, source)?,
+        }
         entry.insert(PeerStream {
             id,
             socket,
@@ -217,10 +249,10 @@ impl PeerStreams {
             taken: 0,
             owed_to_peer: 0,
             owed_to_client: 0,
+            refuses: false,
             _place: place,
         });
-        self.by_id.insert(id, at);
-        Ok(())
+        Ok(at)
     }
 
     pub(super) fn find(&self, id: ConnectionId) -> Option<usize> {
@@ -234,7 +266,9 @@ impl PeerStreams {
     /// Forgets a connection, which closes it.
     pub(super) fn remove(&mut self, at: usize) -> Option<PeerStream> {
         let removed = self.slots.try_remove(at)?;
-        self.by_id.remove(&removed.id);
+        if let Some(id) = removed.id {
+            self.by_id.remove(&id);
+        }
         Some(removed)
     }
 }
@@ -242,10 +276,13 @@ impl PeerStreams {
 impl PeerStream {
     /// Whether the peer has accepted the connection; an error says that it has not, and will not.
     pub(super) fn is_accepted(&self) -> io::Result<bool> {
-        if let Some(error) = self.socket.take_error()? {
+        let PeerSocket::Peer(socket) = &self.socket else {
+            return Ok(true);
+        };
+        if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        match self.socket.peer_addr() {
+        match socket.peer_addr() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
@@ -254,11 +291,19 @@ impl PeerStream {
 
     /// Reads once.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        Received::read_from(&mut &self.socket, buffer)
+        let received = Received::read_from(&mut &self.socket, buffer);
+        match received {
+            // Who answers HTTP has not read all that the client said, and has ended: what it answered has been read by now.
+            Err(_) if self.is_http() => Ok(Received::End),
+            received => received,
+        }
     }
 
     /// Queues what the client has sent.
     pub(super) fn queue(&mut self, data: &[u8]) {
+        if self.refuses {
+            return;
+        }
         self.owed_to_peer += data.len();
         self.waiting.extend_from_slice(data);
     }
@@ -280,11 +325,27 @@ impl PeerStream {
 
     /// Whether neither side says any more, and the peer has heard everything.
     pub(super) fn is_over(&self) -> bool {
-        self.ended && self.told
+        self.ended && self.client_ended && self.told
+    }
+
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.socket, PeerSocket::Http(_))
     }
 
     /// Writes what waits as far as the socket takes it, and then that there is no more.
+    ///
+    /// Who answers HTTP may end while a client still speaks: what was answered is to reach the client all the same.
     pub(super) fn write(&mut self) -> io::Result<()> {
+        let written = self.write_or_fail();
+        if written.is_err() && self.is_http() {
+            (self.refuses, self.told) = (true, true);
+            (self.waiting, self.taken) = (Vec::new(), 0);
+            return Ok(());
+        }
+        written
+    }
+
+    fn write_or_fail(&mut self) -> io::Result<()> {
         while self.taken < self.waiting.len() {
             match (&self.socket).write(&self.waiting[self.taken..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -299,8 +360,39 @@ impl PeerStream {
         (self.waiting, self.taken) = (Vec::new(), 0);
         if self.client_ended && !self.told {
             self.told = true;
-            self.socket.shutdown(Shutdown::Write)?;
+            self.socket.end_writing()?;
         }
+        Ok(())
+    }
+}
+
+impl PeerSocket {
+    fn end_writing(&self) -> io::Result<()> {
+        match self {
+            Self::Peer(socket) => socket.shutdown(Shutdown::Write),
+            Self::Http(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+impl Read for &PeerSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            PeerSocket::Peer(socket) => (&mut &*socket).read(buffer),
+            PeerSocket::Http(socket) => (&mut &*socket).read(buffer),
+        }
+    }
+}
+
+impl Write for &PeerSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            PeerSocket::Peer(socket) => (&mut &*socket).write(bytes),
+            PeerSocket::Http(socket) => (&mut &*socket).write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

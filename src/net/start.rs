@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
-use rustls::ServerConfig;
 
 use super::connections::Connections;
 use super::dtls::{CookieKey, Dtls, DtlsConfig, DtlsSettings};
@@ -17,10 +16,10 @@ use super::listeners::Sockets;
 use super::mailbox::Mailbox;
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
-use super::streams::{StreamSettings, Streams, dtls_config, server_config};
+use super::streams::{StreamSettings, Streams, TlsConfigs, dtls_config, tls_configs};
 use super::sys::{Backend, ReadySet};
 use super::worker::{Worker, WorkerParts};
-use super::{Listener, ListenerTransport, Relay, event_loop, listeners, sys};
+use super::{HttpService, Listener, ListenerTransport, Relay, event_loop, listeners, sys};
 use crate::admission::bandwidth::{Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
@@ -49,7 +48,7 @@ struct Shared {
     peer_connections: Arc<Connections>,
     nonce_key: NonceKey,
     ticket_key: TicketKey,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<TlsConfigs>,
     /// If any listener speaks it.
     dtls: Option<(Arc<DtlsConfig>, CookieKey)>,
     mailboxes: Arc<[Mailbox]>,
@@ -58,18 +57,15 @@ struct Shared {
 
 /// Opens every listener and starts the workers; on an error nothing is left running.
 pub fn start(relay: Relay) -> Result<Running, StartError> {
-    let tls = relay
-        .net
-        .certificate
-        .as_ref()
-        .map(server_config)
-        .transpose()?;
-    for transport in [ListenerTransport::Tls, ListenerTransport::Dtls] {
+    let serves_http = relay.net.http.is_some();
+    let configs = |certificate| tls_configs(certificate, &relay.net.certificates, serves_http);
+    let tls = relay.net.certificate.as_ref().map(configs).transpose()?;
+    for (transport, name) in [
+        (ListenerTransport::Tls, "TLS"),
+        (ListenerTransport::Shared, "TLS"),
+        (ListenerTransport::Dtls, "DTLS"),
+    ] {
         if let (None, Some(listener)) = (&tls, first_of(transport, &relay)) {
-            let name = match transport {
-                ListenerTransport::Dtls => "DTLS",
-                _ => "TLS",
-            };
             return Err(StartError::new(format!(
                 "cannot listen for {name} on {}: there is no certificate",
                 listener.address
@@ -137,7 +133,9 @@ fn first_of(transport: ListenerTransport, relay: &Relay) -> Option<&Listener> {
 
 /// Warns if the limits allow more than the process can open.
 fn check_descriptor_limit(relay: &Relay) {
-    let allowed = u64::from(relay.admission.quotas.total) + relay.net.max_connections as u64;
+    let of_http = relay.net.http.as_ref().map_or(0, HttpService::descriptors);
+    let of_connections = relay.net.max_connections + of_http;
+    let allowed = u64::from(relay.admission.quotas.total) + of_connections as u64;
     match sys::raise_descriptor_limit() {
         Ok(limit) if limit < allowed => tracing::warn!(
             limit,
@@ -218,6 +216,7 @@ fn new_worker(
     let streams = StreamSettings {
         connections: Arc::clone(&shared.connections),
         tls: shared.tls.clone(),
+        proxies: relay.net.proxies.clone().into(),
         idle_timeout: relay.net.idle_timeout,
         handshake_timeout: relay.net.handshake_timeout,
         plain_on_tls: relay.net.plain_on_tls,
@@ -231,6 +230,7 @@ fn new_worker(
         relays,
         peers,
         ready_set,
+        http: relay.net.http.clone(),
         mailboxes: (Arc::clone(&shared.mailboxes), number),
         streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,
         dtls,

@@ -29,6 +29,8 @@ fn settings() -> Settings {
 fn open_settings() -> Settings {
     Settings {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        shared: Vec::new(),
+        is_proxied: false,
         trusted_proxies: Vec::new(),
         keys: Vec::new(),
         tokens: Vec::new(),

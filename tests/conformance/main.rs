@@ -41,3 +41,4 @@ mod rfc8656_ip_fields;
 mod rfc8656_permissions;
 mod rfc8656_refresh;
 mod robustness;
+mod tls;

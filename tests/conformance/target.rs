@@ -30,7 +30,7 @@ use std::thread;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 
 use crate::client::{Client, Credentials, Link};
 use flavour::{ALICE, BOB, CAROL, SECOND_SECRET, SECRET, ZOE};
@@ -50,7 +50,7 @@ pub struct Target {
     /// A peer that it refuses.
     pub denied_peer: IpAddr,
     ipv6: Option<SocketAddr>,
-    tls: Option<(SocketAddr, Arc<ClientConfig>)>,
+    tls: Option<(SocketAddr, CertificateDer<'static>)>,
     dtls: Option<SocketAddr>,
     carol: Option<Credentials>,
     zoe: Option<Credentials>,
@@ -102,7 +102,7 @@ impl Target {
             ),
             tls: Some((
                 SocketAddr::from((Ipv4Addr::LOCALHOST, ports.tls)),
-                trusting(process.certificate().clone()),
+                process.certificate().clone(),
             )),
             dtls: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ports.tls))),
             alice: Credentials::new(ALICE.0, ALICE.1),
@@ -124,10 +124,7 @@ impl Target {
                 .expect("UTURN_TEST_CA, to check the TLS certificate against");
             let certificate =
                 CertificateDer::from_pem_file(Path::new(&ca)).expect("UTURN_TEST_CA: a PEM file");
-            (
-                tls.parse().expect("the TLS address: IP:PORT"),
-                trusting(certificate),
-            )
+            (tls.parse().expect("the TLS address: IP:PORT"), certificate)
         });
         let user = |name: &str| {
             let text = variable(&format!("UTURN_TEST_{name}"))?;
@@ -176,10 +173,22 @@ impl Target {
 
     pub fn tls(&self) -> Option<Client> {
         match &self.tls {
-            Some((address, config)) => Some(Client::new(
-                Link::tls(*address, config.clone()),
-                &self.alice,
-            )),
+            Some((address, certificate)) => {
+                let config = trusting(certificate.clone(), DEFAULT_VERSIONS);
+                let link = Link::tls(*address, Arc::new(config));
+                Some(Client::new(link, &self.alice))
+            }
+            None => not_run("UTURN_TEST_SERVER_TLS"),
+        }
+    }
+
+    /// What a client trusts that speaks these versions of TLS.
+    pub fn tls_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Option<ClientConfig> {
+        match &self.tls {
+            Some((_, certificate)) => Some(trusting(certificate.clone(), versions)),
             None => not_run("UTURN_TEST_SERVER_TLS"),
         }
     }
@@ -297,16 +306,18 @@ pub fn not_run<T>(lacking: &str) -> Option<T> {
     None
 }
 
-fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
+fn trusting(
+    certificate: CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots
         .add(certificate)
         .expect("a certificate that can be a trust anchor");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
     let config = config
         .expect("default versions")
         .with_root_certificates(roots);
-    Arc::new(config.with_no_client_auth())
+    config.with_no_client_auth()
 }

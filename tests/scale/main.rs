@@ -19,6 +19,7 @@ mod crowd;
 mod descriptors;
 mod dtls;
 mod fairness;
+mod idle;
 mod locks;
 mod memory;
 mod ports;

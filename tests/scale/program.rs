@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use crate::client::{Client, Credentials, Draft, Link, method, polled};
@@ -28,6 +29,8 @@ pub struct Config {
     pub server: &'static str,
     /// Whether the second port speaks DTLS, too.
     pub dtls: bool,
+    /// Whether it also serves TLS, and all protocols on one port.
+    pub tls: bool,
     /// How many descriptors the process may have; as many as this one if `None`.
     pub descriptors: Option<u64>,
 }
@@ -40,6 +43,11 @@ pub struct Program {
     pub port: u16,
     /// Over UDP, on 127.0.0.1: a socket of its own.
     pub second_port: u16,
+    /// Over TLS, and over all protocols of connections, on 127.0.0.1, where that is wanted.
+    pub tls_port: u16,
+    pub shared_port: u16,
+    /// What its certificate is checked against.
+    pub certificate: CertificateDer<'static>,
 }
 
 impl Program {
@@ -55,12 +63,15 @@ impl Program {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("scale-{}-{count}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let (port, second_port) = (free_port(), free_port());
+        let ports = [(); 4].map(|()| free_port());
+        let [port, second_port, tls_port, shared_port] = ports;
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        fs::write(directory.join("chain.pem"), made.cert.pem()).expect("a file");
+        let key = made.signing_key.serialize_pem();
+        fs::write(directory.join("key.pem"), key).expect("a file");
         let file = directory.join("uturn.toml");
-        fs::write(&file, config.text(port, second_port)).expect("a file");
-        if config.dtls {
-            write_certificate(&directory);
-        }
+        fs::write(&file, config.text(ports)).expect("a file");
         let limit = config
             .descriptors
             .map_or(String::new(), |n| format!("ulimit -n {n};"));
@@ -81,6 +92,9 @@ impl Program {
             directory,
             port,
             second_port,
+            tls_port,
+            shared_port,
+            certificate: made.cert.der().clone(),
         };
         program.answers().then_some(program)
     }
@@ -255,21 +269,30 @@ impl Drop for Program {
 }
 
 impl Config {
-    fn text(&self, port: u16, second_port: u16) -> String {
+    fn text(&self, [port, second_port, tls_port, shared_port]: [u16; 4]) -> String {
         let Self {
             relay,
             peers,
             limits,
             server,
             dtls,
+            tls,
             descriptors: _,
         } = self;
-        let (dtls, tls) = if *dtls {
-            let listen = format!("dtls = [\"127.0.0.1:{second_port}\"]\ntls = []");
-            let tls = "[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"";
-            (listen, tls)
-        } else {
-            (String::new(), "")
+        let mut listen = String::new();
+        if *dtls {
+            listen += &format!("dtls = [\"127.0.0.1:{second_port}\"]\n");
+        }
+        listen += &match (tls, dtls) {
+            (true, _) => {
+                format!("tls = [\"127.0.0.1:{tls_port}\"]\nshared = [\"127.0.0.1:{shared_port}\"]")
+            }
+            (false, true) => "tls = []".to_owned(),
+            (false, false) => String::new(),
+        };
+        let tls = match *tls || *dtls {
+            true => "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"",
+            false => "",
         };
         let backend = std::env::var("UTURN_TEST_UDP_BACKEND")
             .map(|backend| format!("udp_backend = {backend:?}"))
@@ -285,7 +308,7 @@ impl Config {
 [listen]
 udp = ["0.0.0.0:{port}", "127.0.0.1:{second_port}"]
 tcp = ["127.0.0.1:{port}"]
-{dtls}
+{listen}
 {tls}
 [auth]
 realm = "{REALM}"
@@ -311,17 +334,6 @@ format = "json"
 {server}
 "#
         )
-    }
-}
-
-fn write_certificate(directory: &Path) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let files = [
-        ("certificate.pem", made.cert.pem()),
-        ("key.pem", made.signing_key.serialize_pem()),
-    ];
-    for (name, text) in files {
-        fs::write(directory.join(name), text).expect("a file");
     }
 }
 

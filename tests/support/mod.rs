@@ -32,6 +32,9 @@ pub fn loopback_relay() -> Relay {
                 address: "127.0.0.1:0".parse().unwrap(),
             }],
             certificate: None,
+            certificates: Vec::new(),
+            proxies: Vec::new(),
+            http: None,
             workers: 1.try_into().unwrap(),
             relay_addresses: vec![RelayAddress {
                 bind: "127.0.0.1".parse().unwrap(),

@@ -181,3 +181,21 @@ fn a_private_relay_address_is_warned_about_unless_a_public_one_stands_before_it(
         ""
     );
 }
+
+#[test]
+fn proxies_are_named_and_not_everyone() {
+    let proxies = |text: &str| accepted(text).checked.relay.net.proxies.len();
+    assert_eq!(proxies(""), 0);
+    let two = "[listen]\nproxy_protocol_from = [\"10.0.0.0/8\", \"2001:db8::7\"]\n";
+    assert_eq!(proxies(two), 2);
+    for everyone in ["0.0.0.0/0", "::/0"] {
+        assert_refused(
+            &format!("[listen]\nproxy_protocol_from = [\"{everyone}\"]\n"),
+            "this trusts everyone",
+        );
+    }
+    assert_refused(
+        "[listen]\nproxy_protocol_from = [\"10.0.0.1/8\"]\n",
+        "10.0.0.0/8",
+    );
+}

@@ -120,3 +120,126 @@ fn what_cannot_be_served_is_refused() {
         assert!(report.contains(says), "{says}:\n{report}");
     }
 }
+
+/// A directory with the default certificate, and one for `names` as `named.pem` and `named-key.pem`.
+fn directory_with(test: &str, names: &[&str]) -> Directory {
+    let directory = Directory::new(test);
+    let (chain, key) = certificate((2020, 4000));
+    directory.write("chain.pem", &chain, 0o644);
+    directory.write("key.pem", &key, 0o600);
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let named = rcgen::generate_simple_self_signed(names).unwrap();
+    directory.write("named.pem", &named.cert.pem(), 0o644);
+    let key = named.signing_key.serialize_pem();
+    directory.write("named-key.pem", &key, 0o600);
+    directory
+}
+
+const NAMED: &str = "[[tls.certificates]]\ncertificate = \"named.pem\"\nkey = \"named-key.pem\"\n";
+
+#[test]
+fn further_ones_are_served_for_their_names_or_for_those_that_are_written() {
+    let directory = directory_with("named", &["a.example.net", "*.B.example.net"]);
+    let names = |text: &str| {
+        let loaded = directory.check(&format!("{AUTH}{TLS}{text}"));
+        let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+        let named = loaded.checked.relay.net.certificates;
+        let names: Vec<_> = named.into_iter().map(|named| named.names).collect();
+        (names, loaded.warnings.to_string())
+    };
+    let (own, warnings) = names(NAMED);
+    assert_eq!(own, [["a.example.net", "*.b.example.net"]]);
+    assert!(warnings.is_empty(), "{warnings}");
+    let (written, warnings) = names(&format!(
+        "{NAMED}names = [\"X.b.example.net\", \"*.b.example.net\"]\n"
+    ));
+    assert_eq!(written, [["x.b.example.net", "*.b.example.net"]]);
+    assert!(warnings.is_empty(), "{warnings}");
+    let (_, warnings) = names(&format!("{NAMED}names = [\"c.example.net\"]\n"));
+    let says = "this certificate is not for `c.example.net`";
+    assert!(warnings.contains(says), "{warnings}");
+}
+
+#[test]
+fn further_ones_that_cannot_be_served_are_refused() {
+    let directory = directory_with("bad-named", &["a.example.net"]);
+    let nameless = rcgen::CertificateParams::default();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = nameless.self_signed(&key).unwrap();
+    directory.write("nameless.pem", &certificate.pem(), 0o644);
+    directory.write("nameless-key.pem", &key.serialize_pem(), 0o600);
+    for (text, says) in [
+        (
+            NAMED.replace("named-key.pem", "key.pem"),
+            "this key does not belong to the certificate",
+        ),
+        (
+            NAMED.replace("key = \"named-key.pem\"\n", ""),
+            "[[tls.certificates]] has no `key`",
+        ),
+        (
+            format!("{NAMED}names = [\"a_b\"]\n"),
+            "`a_b` is no name that a certificate could have",
+        ),
+        (
+            format!("{NAMED}names = []\n"),
+            "this certificate is served for no name",
+        ),
+        (
+            format!("{NAMED}{NAMED}"),
+            "`a.example.net` has two certificates",
+        ),
+        (
+            NAMED.replace("named", "nameless"),
+            "this certificate is for no host name",
+        ),
+    ] {
+        let checked = directory.check(&format!("{AUTH}{TLS}{text}"));
+        let report = checked.err().expect("refused").to_string();
+        assert!(report.contains(says), "{says}:\n{report}");
+    }
+}
+
+#[test]
+fn shared_listeners_have_a_certificate_and_do_not_issue_credentials_to_anyone() {
+    let directory = directory_with("shared", &["a.example.net"]);
+    let with_api = |listen: &str, keys: &str| {
+        directory.check(&format!(
+            "[listen]\n{listen}{AUTH}{TLS}[api]\nlisten = []\n{keys}"
+        ))
+    };
+    let key = "[[api.keys]]\nname = \"web\"\nsecret = \"kq3Vn0mD7c2Hf5Zt9xWb\"\n";
+    let public = "shared = [\"0.0.0.0:443\"]\n";
+    let loaded = with_api(public, key).unwrap_or_else(|report| panic!("{report}"));
+    let api = loaded.checked.api.unwrap();
+    assert_eq!(api.shared, ["0.0.0.0:443".parse().unwrap()]);
+    let uri = "turns:turn.example.org:443?transport=tcp".to_owned();
+    assert!(api.uris.contains(&uri), "{:?}", api.uris);
+
+    let says = |loaded: Result<Loaded, Report>| loaded.err().expect("refused").to_string();
+    let report = says(with_api(public, ""));
+    assert!(
+        report.contains("would issue credentials to anyone"),
+        "{report}"
+    );
+    let on_loopback = "shared = [\"127.0.0.1:443\"]\n";
+    assert!(with_api(on_loopback, "").is_ok());
+    let proxied = format!("{on_loopback}proxy_protocol_from = [\"127.0.0.1\"]\n");
+    let report = says(with_api(&proxied, ""));
+    assert!(
+        report.contains("would issue credentials to anyone"),
+        "{report}"
+    );
+    assert!(with_api(&proxied, key).is_ok());
+
+    assert_refused(
+        &format!("[listen]\n{public}"),
+        "shared listeners need a certificate",
+    );
+    let twice = "shared = [\"0.0.0.0:443\"]\ntls = [\"0.0.0.0:443\"]\n";
+    let report = says(with_api(twice, key));
+    assert!(
+        report.contains("0.0.0.0:443 is taken twice over TCP"),
+        "{report}"
+    );
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 
 use super::StreamSettings;
+use super::opening::{Awaited, Opening};
 use super::tls_session::TlsSession;
 use crate::net::connections::Place;
 use crate::turn::{FiveTuple, Flow, Transport};
@@ -24,6 +25,8 @@ pub(in crate::net) struct Connection {
     /// Elsewhere, as it is ten times larger than all else together.
     pub(super) tls: Option<Box<TlsSession>>,
     pub(in crate::net) flow: Flow,
+    /// What is to be found out by its first bytes, if anything is.
+    pub(super) opening: Option<Box<Opening>>,
     /// The beginning of a message.
     pub(in crate::net) partial: Vec<u8>,
     /// Whether there ever was an allocation.
@@ -37,7 +40,7 @@ pub(in crate::net) struct Connection {
     /// The worker that it goes to, as soon as it has been read.
     pub(in crate::net) goes_to: Option<usize>,
     /// Its share of the limits, given back when it closes.
-    _admitted: Place,
+    pub(super) place: Place,
 }
 
 /// What a read brought.
@@ -72,21 +75,34 @@ impl Connection {
         socket: TcpStream,
         tls: Option<Box<TlsSession>>,
         flow: Flow,
-        admitted: Place,
+        place: Place,
         now: Instant,
     ) -> Self {
         Self {
             socket,
             tls,
             flow,
+            opening: None,
             partial: Vec::new(),
             has_allocated: false,
             before_allocation: 0,
             last_message: now,
             closing: None,
             goes_to: None,
-            _admitted: admitted,
+            place,
         }
+    }
+
+    /// Whether what is received next says whose it is, or what it speaks.
+    pub(in crate::net) fn is_opening(&self) -> bool {
+        let opening = self.opening.as_ref();
+        opening.is_some_and(|opening| opening.awaited() != Awaited::Inside)
+    }
+
+    /// Whether what is decrypted next says what it speaks.
+    pub(in crate::net) fn is_opening_inside(&self) -> bool {
+        let opening = self.opening.as_ref();
+        opening.is_some_and(|opening| opening.awaited() == Awaited::Inside)
     }
 
     /// Reads once.
@@ -168,6 +184,17 @@ impl Connection {
         self.closing.is_some()
     }
 
+    /// Begins to count anew what a client may take its time for.
+    pub(super) fn begin_waiting(&mut self, now: Instant) {
+        self.last_message = now;
+    }
+
+    /// Whether a client that is to hear no more has not gone in time.
+    pub(super) fn lingers(&self, now: Instant) -> Option<&'static str> {
+        let late = self.closing.is_some_and(|until| now >= until);
+        late.then_some("closed, but not by the client")
+    }
+
     /// What the client has not done in time. It may be silent while it has an allocation, and for a while besides.
     pub(super) fn overdue(
         &mut self,
@@ -179,9 +206,17 @@ impl Connection {
             return (now >= until).then_some("closed by the client, which does not read");
         }
         let is_handshaking = self.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
-        if is_handshaking {
+        let unfinished = match &self.opening {
+            Some(opening) if opening.awaited() == Awaited::ProxyHeader => {
+                Some("no PROXY header in time")
+            }
+            _ if is_handshaking => Some("TLS handshake timed out"),
+            Some(_) => Some("said nothing in time"),
+            None => None,
+        };
+        if unfinished.is_some() {
             let late = now >= self.last_message + settings.handshake_timeout;
-            return late.then_some("TLS handshake timed out");
+            return unfinished.filter(|_| late);
         }
         if now < self.last_message + settings.idle_timeout {
             return None;

@@ -5,6 +5,7 @@
 //! looking at each connection once a second.
 
 mod connection;
+mod opening;
 mod outbound;
 mod tls_config;
 mod tls_session;
@@ -17,19 +18,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
-use rustls::ServerConfig;
 use slab::Slab;
 
 use super::connections::Connections;
 use super::sys::{Members, Source};
 use super::{Listener, ListenerTransport};
+use crate::admission::peer_filter::PeerRange;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 use crate::wire::DataHeader;
+use crate::wire::first_bytes::FirstBytes;
+use crate::wire::proxy_header::Proxied;
 pub(super) use connection::{Connection, Received};
+use opening::{Awaited, Header, Opening};
 pub(super) use outbound::Queued;
 use outbound::{Buffers, Outbound};
-pub(super) use tls_config::{dtls_config, server_config};
+pub(super) use tls_config::{TlsConfigs, dtls_config, tls_configs};
 use tls_session::TlsSession;
 
 /// Marks the links that are connections; the rest of the number is a place in the table.
@@ -44,10 +48,12 @@ pub(super) struct StreamSettings {
     /// Places for connections, shared by all workers.
     pub(super) connections: Arc<Connections>,
     /// What TLS connections are accepted with.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<TlsConfigs>,
     /// How long a connection without an allocation may stay silent.
     pub(super) idle_timeout: Duration,
-    /// How long a TLS handshake may take.
+    /// From where connections begin with what a proxy says.
+    pub(super) proxies: Arc<[PeerRange]>,
+    /// How long a TLS handshake may take, the header of a proxy, and the first bytes at a shared listener.
     pub(super) handshake_timeout: Duration,
     /// Whether a client that begins with STUN where TLS is expected is served in the clear.
     pub(super) plain_on_tls: bool,
@@ -96,6 +102,18 @@ struct Bound {
     /// Whether the peer says no more, and whether the client has been told.
     peer_ended: bool,
     told: bool,
+    /// Whether it is no peer's, but that of who answers HTTP: it ends both sides of it when it has said everything.
+    is_http: bool,
+}
+
+/// What the first bytes of a connection say.
+pub(super) enum Opened {
+    /// Too little.
+    Waiting,
+    /// That it is for the relay, of which this was said.
+    Turn(Vec<u8>),
+    /// That it is for the HTTP interface.
+    Http(Vec<u8>),
 }
 
 /// A connection on its way to another worker.
@@ -155,7 +173,9 @@ impl Streams {
             }
         };
         let listener = self.listeners[at].listener;
-        if !self.accepts.allow(client.ip(), now) {
+        // Whose it is, a proxy has to say first.
+        let is_proxied = self.is_proxy(client);
+        if !is_proxied && !self.accepts.allow(client.ip(), now) {
             tracing::debug!("connection refused: too many from this address in a short time");
         } else if let Err(error) = self.enter(listener, socket, client, now) {
             tracing::debug!(%error, transport = ?listener.transport, "connection refused");
@@ -170,7 +190,11 @@ impl Streams {
         client: SocketAddr,
         now: Instant,
     ) -> io::Result<()> {
-        let admitted = self.settings.connections.admit(client.ip());
+        let is_proxied = self.is_proxy(client);
+        let admitted = match is_proxied {
+            true => self.settings.connections.admit_proxied(),
+            false => self.settings.connections.admit(client.ip()),
+        };
         // Without a place it is closed at once.
         let admitted = admitted.ok_or_else(|| io::Error::other("limit reached"))?;
         let server = if listener.address.ip().is_unspecified() {
@@ -179,16 +203,23 @@ impl Streams {
             listener.address
         };
         let (transport, tls) = match (listener.transport, &self.settings.tls) {
-            (ListenerTransport::Tls, Some(config)) => {
-                let session = TlsSession::new(Arc::clone(config)).map_err(io::Error::other)?;
+            (ListenerTransport::Tls, Some(configs)) => {
+                let config = Arc::clone(&configs.turn);
+                let session = TlsSession::new(config).map_err(io::Error::other)?;
                 (Transport::Tls, Some(Box::new(session)))
             }
             // Never in the clear: a listener for TLS does not open without a certificate.
             (ListenerTransport::Tls, None) => return Err(io::Error::other("no certificate")),
-            (ListenerTransport::Tcp | ListenerTransport::Udp | ListenerTransport::Dtls, _) => {
-                (Transport::Tcp, None)
-            }
+            // What it is, its first bytes say.
+            (
+                ListenerTransport::Tcp
+                | ListenerTransport::Udp
+                | ListenerTransport::Dtls
+                | ListenerTransport::Shared,
+                _,
+            ) => (Transport::Tcp, None),
         };
+        let is_shared = listener.transport == ListenerTransport::Shared;
         if cfg!(not(target_os = "linux")) {
             // On Linux the listener's setting is inherited.
             socket.set_nodelay(true)?;
@@ -207,13 +238,124 @@ impl Streams {
         };
         let serial = self.serials;
         self.serials += 1;
+        let mut connection = Box::new(Connection::new(socket, tls, flow, admitted, now));
+        connection.opening = Opening::new(is_proxied, is_shared);
         entry.insert(Slot {
             serial,
-            connection: Some(Box::new(Connection::new(socket, tls, flow, admitted, now))),
+            connection: Some(connection),
             outbound: Outbound::new(now),
             bound: None,
         });
         self.check_later(place, serial, now);
+        Ok(())
+    }
+
+    fn is_proxy(&self, client: SocketAddr) -> bool {
+        let mut proxies = self.settings.proxies.iter();
+        proxies.any(|range| range.contains(client.ip()))
+    }
+
+    /// Finds out by what was received what a connection is, while it [is opening](Connection::is_opening). An error means that
+    /// it is to be closed.
+    pub(super) fn open(
+        &mut self,
+        connection: &mut Connection,
+        received: &[u8],
+        now: Instant,
+    ) -> io::Result<Opened> {
+        let Some(mut opening) = connection.opening.take() else {
+            return Ok(Opened::Turn(received.to_vec()));
+        };
+        opening.add(received);
+        if opening.awaited() == Awaited::ProxyHeader {
+            match opening.take_header().map_err(io::Error::other)? {
+                Header::Awaited => {
+                    connection.opening = Some(opening);
+                    return Ok(Opened::Waiting);
+                }
+                Header::Read(proxied) => {
+                    connection.begin_waiting(now);
+                    if let Some(proxied) = proxied {
+                        self.belongs_to(connection, &proxied, now)?;
+                    }
+                }
+            }
+        }
+        if !opening.is_shared() {
+            return Ok(Opened::Turn(opening.into_bytes()));
+        }
+        match opening.first_bytes() {
+            FirstBytes::Undecided => {
+                connection.opening = Some(opening);
+                Ok(Opened::Waiting)
+            }
+            FirstBytes::Tls => {
+                let configs = self.settings.tls.as_ref();
+                let configs = configs.ok_or_else(|| io::Error::other("no certificate"))?;
+                let session = TlsSession::new(Arc::clone(&configs.shared));
+                connection.tls = Some(Box::new(session.map_err(io::Error::other)?));
+                connection.flow.five_tuple.transport = Transport::Tls;
+                let received = opening.go_inside();
+                connection.opening = Some(opening);
+                Ok(Opened::Turn(received))
+            }
+            FirstBytes::Stun => Ok(Opened::Turn(opening.into_bytes())),
+            FirstBytes::Http => Ok(Opened::Http(opening.into_bytes())),
+            FirstBytes::Unknown => Err(unknown_protocol()),
+        }
+    }
+
+    /// Finds out by what was decrypted what a connection speaks, while it [is](Connection::is_opening_inside) to be found out:
+    /// what its client and this server have agreed upon (RFC 7301), or by its first bytes where the client has named nothing.
+    pub(super) fn open_inside(
+        &mut self,
+        connection: &mut Connection,
+        said: &[u8],
+    ) -> io::Result<Opened> {
+        let (Some(opening), Some(tls)) = (&mut connection.opening, &connection.tls) else {
+            return Ok(Opened::Turn(said.to_vec()));
+        };
+        if tls.is_handshaking() {
+            return Ok(Opened::Waiting);
+        }
+        opening.add(said);
+        let speaks = match tls.agreed_protocol() {
+            Some(tls_config::HTTP) => FirstBytes::Http,
+            Some(_) => FirstBytes::Stun,
+            None => opening.first_bytes(),
+        };
+        if speaks == FirstBytes::Undecided {
+            return Ok(Opened::Waiting);
+        }
+        let said = opening.go_inside();
+        connection.opening = None;
+        match speaks {
+            FirstBytes::Stun => Ok(Opened::Turn(said)),
+            FirstBytes::Http => Ok(Opened::Http(said)),
+            FirstBytes::Tls | FirstBytes::Undecided | FirstBytes::Unknown => {
+                Err(unknown_protocol())
+            }
+        }
+    }
+
+    /// Has a connection count as the client's whom a proxy names: what is limited for each address is limited for that one.
+    fn belongs_to(
+        &mut self,
+        connection: &mut Connection,
+        proxied: &Proxied,
+        now: Instant,
+    ) -> io::Result<()> {
+        let client = proxied.client.ip();
+        if !self.accepts.allow(client, now) {
+            let reason = "too many from this address in a short time";
+            return Err(io::Error::other(reason));
+        }
+        if !connection.place.move_to(client) {
+            return Err(io::Error::other("limit reached"));
+        }
+        let five_tuple = &mut connection.flow.five_tuple;
+        five_tuple.client = ClientAddr(proxied.client);
+        five_tuple.server = proxied.server;
         Ok(())
     }
 
@@ -256,8 +398,8 @@ impl Streams {
         Ok(place)
     }
 
-    /// Makes a connection the other half of a peer's.
-    pub(super) fn bind(&mut self, place: usize, peer: usize) -> bool {
+    /// Makes a connection the other half of a peer's, or of one with who answers HTTP.
+    pub(super) fn bind(&mut self, place: usize, peer: usize, is_http: bool) -> bool {
         let Some(slot) = self.slots.get_mut(place) else {
             return false;
         };
@@ -266,6 +408,7 @@ impl Streams {
             held: false,
             peer_ended: false,
             told: false,
+            is_http,
         }));
         true
     }
@@ -409,6 +552,9 @@ impl Streams {
         if let Some(bound) = &mut slot.bound {
             if bound.peer_ended && !bound.told && slot.outbound.is_empty() {
                 bound.told = true;
+                if bound.is_http {
+                    connection.begin_closing(now);
+                }
                 connection.end_writing()?;
             }
             return Ok(());
@@ -475,13 +621,19 @@ impl Streams {
             let Some(connection) = &mut slot.connection else {
                 continue;
             };
-            if slot.bound.is_some() {
+            let late = match &slot.bound {
                 // It lasts as long as its allocation, and both sides may pause.
-                self.check_later(check.place, check.serial, now);
-                continue;
-            }
-            let late = slot.outbound.overdue(now);
-            let late = late.or_else(|| connection.overdue(&self.settings, now, &has_allocation));
+                Some(bound) if !bound.is_http => None,
+                // Who answers HTTP has timeouts of its own, but does not see whether the client reads.
+                Some(_) => slot
+                    .outbound
+                    .overdue(now)
+                    .or_else(|| connection.lingers(now)),
+                None => slot
+                    .outbound
+                    .overdue(now)
+                    .or_else(|| connection.overdue(&self.settings, now, &has_allocation)),
+            };
             if let Some(reason) = late {
                 return Some((check.place, reason));
             }
@@ -497,6 +649,10 @@ impl Streams {
             serial,
         });
     }
+}
+
+fn unknown_protocol() -> io::Error {
+    io::Error::other("none of the protocols that are spoken here")
 }
 
 fn mark(outbound: &mut Outbound, place: usize, dirty: &mut Vec<usize>) {

@@ -1,35 +1,120 @@
-//! The TLS side of a listener (RFC 8656 §3.1): certificate, versions, cipher suites, resumption.
+//! The TLS side of a listener (RFC 8656 §3.1): certificates, versions, cipher suites, application protocols, resumption.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 
-use crate::net::Certificate;
 use crate::net::dtls::DtlsConfig;
 use crate::net::error::StartError;
+use crate::net::{Certificate, NamedCertificate};
 
-/// Reads the certificate and makes what TLS connections are accepted with: TLS 1.2 and 1.3 (RFC 9325).
-pub(in crate::net) fn server_config(
+/// What TLS connections are accepted with.
+#[derive(Clone)]
+pub(in crate::net) struct TlsConfigs {
+    /// For TURN alone.
+    pub(in crate::net) turn: Arc<ServerConfig>,
+    /// For TURN and, where it is served, HTTP.
+    pub(in crate::net) shared: Arc<ServerConfig>,
+}
+
+/// Reads the certificates and makes what TLS connections are accepted with: TLS 1.2 and 1.3 (RFC 9325).
+///
+/// All listeners and workers share the keys of session tickets, so a session is resumed wherever its client comes back.
+pub(in crate::net) fn tls_configs(
     certificate: &Certificate,
-) -> Result<Arc<ServerConfig>, StartError> {
-    let (chain, key) = read_pem(certificate)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+    named: &[NamedCertificate],
+    serves_http: bool,
+) -> Result<TlsConfigs, StartError> {
+    let provider = Arc::new(provider());
+    let certificates = Arc::new(Certificates::read(certificate, named, &provider)?);
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| unusable(&error))?;
+        .map_err(|error| StartError::new(format!("TLS cannot be served: {error}")))?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
     config.ignore_client_order = true;
     config.ticketer = aws_lc_rs::Ticketer::new()
         .map_err(|error| StartError::new(format!("TLS session tickets: {error}")))?;
     // Each costs a key derivation and a record; a TURN client opens one connection at a time.
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    // RFC 7443. A client that names none of them is served; one that names only others gets no_application_protocol (RFC 7301 §3.2),
+    // so that nobody can have a browser take this server for another one of the same name.
+    config.alpn_protocols = vec![TURN.to_vec(), NAT_DISCOVERY.to_vec()];
+    let mut shared = config.clone();
+    if serves_http {
+        shared.alpn_protocols.push(HTTP.to_vec());
+    }
+    Ok(TlsConfigs {
+        turn: Arc::new(config),
+        shared: Arc::new(shared),
+    })
 }
 
-/// The same certificate, for what DTLS sessions are opened with.
+/// The application protocols (RFC 7443, RFC 7301 §6) that a client may ask for.
+const TURN: &[u8] = b"stun.turn";
+const NAT_DISCOVERY: &[u8] = b"stun.nat-discovery";
+pub(super) const HTTP: &[u8] = b"http/1.1";
+
+/// The certificate for each name that a client may ask for, and the one for all others.
+#[derive(Debug)]
+struct Certificates {
+    default: Arc<CertifiedKey>,
+    by_name: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    fn read(
+        default: &Certificate,
+        named: &[NamedCertificate],
+        provider: &CryptoProvider,
+    ) -> Result<Self, StartError> {
+        let default = Arc::new(certified_key(default, provider)?);
+        let mut by_name = HashMap::new();
+        for NamedCertificate { names, certificate } in named {
+            let key = Arc::new(certified_key(certificate, provider)?);
+            by_name.extend(names.iter().map(|name| (name.clone(), Arc::clone(&key))));
+        }
+        Ok(Self { default, by_name })
+    }
+
+    /// A name itself comes before a wildcard, which stands for its first label (RFC 9525 §6.3).
+    fn of(&self, name: &str) -> &Arc<CertifiedKey> {
+        let name = name.to_ascii_lowercase();
+        let wildcard = || {
+            let (_, domain) = name.split_once('.')?;
+            self.by_name.get(&format!("*.{domain}"))
+        };
+        let found = self.by_name.get(&name).or_else(wildcard);
+        found.unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let key = match client_hello.server_name() {
+            Some(name) if !self.by_name.is_empty() => self.of(name),
+            _ => &self.default,
+        };
+        Some(Arc::clone(key))
+    }
+}
+
+fn certified_key(
+    certificate: &Certificate,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, StartError> {
+    let (chain, key) = read_pem(certificate)?;
+    CertifiedKey::from_der(chain, key, provider).map_err(|error| unusable(&error))
+}
+
+/// What DTLS sessions are opened with: the certificate for all names that have none of their own.
 pub(in crate::net) fn dtls_config(
     certificate: &Certificate,
 ) -> Result<Arc<DtlsConfig>, StartError> {

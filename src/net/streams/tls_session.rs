@@ -40,6 +40,11 @@ impl TlsSession {
         self.tls.is_handshaking()
     }
 
+    /// The protocol that client and server have agreed upon (RFC 7301), if the client has named any.
+    pub(super) fn agreed_protocol(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+
     /// Decrypts what was received. What clients say is added to `messages`; what TLS itself has to answer to `records`,
     /// even where the connection ends with an error. Whether the client has said that it says no more.
     pub(super) fn read(

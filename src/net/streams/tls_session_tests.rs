@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use super::super::server_config;
+use super::super::tls_configs;
 use super::*;
 use crate::net::Certificate;
 
@@ -34,11 +34,11 @@ impl Pair {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let server = server_config(&Certificate::Pem {
+        let certificate = Certificate::Pem {
             chain: certified.cert.pem(),
             key: certified.signing_key.serialize_pem(),
-        })
-        .unwrap();
+        };
+        let server = tls_configs(&certificate, &[], false).unwrap().turn;
         let name = ServerName::try_from("localhost").unwrap();
         Self {
             client: ClientConnection::new(Arc::new(client), name).unwrap(),

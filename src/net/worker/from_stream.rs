@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::from_client::Packet;
 use super::{Buffer, Link, Worker, link_of, now};
 use crate::net::mailbox::Letter;
-use crate::net::streams::{Connection, Moved, Received};
+use crate::net::streams::{Connection, Moved, Opened, Received};
 use crate::net::sys::{Happened, Source};
 use crate::turn::{Flow, FromClient, Now};
 use crate::wire::stream::{Frame, MAX_FRAME, next_frame};
@@ -94,7 +94,7 @@ impl Worker {
         if happened.readable || happened.ended {
             match self.read_stream(place, now)? {
                 Progress::Emptied if !happened.ended => {}
-                Progress::Nothing if happened.ended => return Err(closed_by_client()),
+                // What was told may be about the connection that had this place before: reading alone says what has ended.
                 Progress::Ended | Progress::Nothing => {}
                 // What has ended is read until it says so.
                 Progress::Emptied | Progress::Filled => self.pending.connections.push(Happened {
@@ -150,7 +150,24 @@ impl Worker {
         } else {
             Progress::Emptied
         };
-        let received = &mut buffer[..len];
+        let mut opened: Vec<u8>;
+        let received = if connection.is_opening() {
+            match self.streams.open(connection, &buffer[..len], now.instant)? {
+                Opened::Waiting => return Ok(progress),
+                Opened::Http(said) => {
+                    self.begin_http(place, connection, &said)?;
+                    return Ok(progress);
+                }
+                Opened::Turn(said) if said.is_empty() => return Ok(progress),
+                Opened::Turn(said) => {
+                    opened = said;
+                    &mut opened[..]
+                }
+            }
+        } else {
+            &mut buffer[..len]
+        };
+        let len = received.len();
         if self.streams.allows_plain_on_tls() {
             connection.fall_back(received);
         }
@@ -163,15 +180,40 @@ impl Worker {
                 if !records.is_empty() {
                     self.streams.queue_records(place, records);
                 }
-                self.handle_messages(connection, messages, now)?;
-                if decrypted.map_err(io::Error::other)? {
+                self.handle_decrypted(place, connection, messages, now)?;
+                let has_ended = decrypted.map_err(io::Error::other)?;
+                if has_ended && let Some(peer) = self.streams.peer_of(place) {
+                    self.end_client(peer)?;
+                    return Ok(progress);
+                }
+                if has_ended {
                     self.end_reading(connection, now);
                     return Ok(Progress::Ended);
                 }
             }
         }
-        connection.check_stranger(len)?;
+        if self.streams.peer_of(place).is_none() {
+            connection.check_stranger(len)?;
+        }
         Ok(progress)
+    }
+
+    /// Handles what a client said within TLS, once it is known what it speaks.
+    fn handle_decrypted(
+        &mut self,
+        place: usize,
+        connection: &mut Connection,
+        said: &[u8],
+        now: Now,
+    ) -> io::Result<()> {
+        if !connection.is_opening_inside() {
+            return self.handle_messages(connection, said, now);
+        }
+        match self.streams.open_inside(connection, said)? {
+            Opened::Waiting => Ok(()),
+            Opened::Turn(said) => self.handle_messages(connection, &said, now),
+            Opened::Http(said) => self.begin_http(place, connection, &said),
+        }
     }
 
     /// Handles what a client said, and keeps the beginning of a message.

@@ -9,6 +9,7 @@ mod from_client;
 mod from_dtls;
 mod from_peer;
 mod from_stream;
+mod http;
 mod kernel_drops;
 mod peer_streams;
 mod turn;
@@ -22,6 +23,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
+use super::HttpService;
 use super::dtls::{DTLS_LINK, Dtls, Said};
 use super::event_log::EventLog;
 use super::mailbox::{Handovers, Letter, Mailbox};
@@ -62,6 +64,8 @@ pub(super) struct WorkerParts {
     pub(super) relays: RelaySockets,
     pub(super) peers: PeerStreams,
     pub(super) ready_set: ReadySet,
+    /// Who answers HTTP.
+    pub(super) http: Option<HttpService>,
     /// Those of all workers, and which is this one's.
     pub(super) mailboxes: (Arc<[Mailbox]>, usize),
     pub(super) streams: Streams,
@@ -85,6 +89,7 @@ pub(super) struct Worker {
     relays: RelaySockets,
     peers: PeerStreams,
     throttled: Throttled,
+    http: Option<HttpService>,
     ready_set: ReadySet,
     found: Found,
     pending: Pending,
@@ -132,6 +137,7 @@ impl Worker {
             relays: parts.relays,
             peers: parts.peers,
             throttled: Throttled::default(),
+            http: parts.http,
             ready_set: parts.ready_set,
             found: Found::new(READY),
             pending: Pending::default(),

@@ -100,7 +100,7 @@ impl Worker {
             return;
         };
         if let Some(peer) = self.peers.get_mut(at)
-            && self.streams.bind(place, at)
+            && self.streams.bind(place, at, false)
         {
             peer.state = State::Bound(place);
             self.pending
@@ -120,7 +120,9 @@ impl Worker {
         let Some(peer) = self.peers.remove(at) else {
             return;
         };
-        self.server.handle_connection_closed(peer.id);
+        if let Some(connection) = peer.id {
+            self.server.handle_connection_closed(connection);
+        }
         if let State::Bound(place) = peer.state {
             let _ = self.streams.write(place, now.instant);
             self.streams.remove(place);
@@ -150,8 +152,9 @@ impl Worker {
             State::Connecting => {
                 if peer.is_accepted()? {
                     peer.state = State::Unbound;
-                    let connection = peer.id;
-                    self.server.handle_connected(connection, true, now);
+                    if let Some(connection) = peer.id {
+                        self.server.handle_connected(connection, true, now);
+                    }
                 }
                 Ok(())
             }
@@ -186,11 +189,14 @@ impl Worker {
             return Ok(());
         }
         let (id, owed) = (peer.id, peer.owed_to_client);
-        if owed > 0 && !(self.server).handle_stream_data(id, Direction::ToClient, owed, now) {
-            peer.held = true;
+        if !self.may_pass(id, Direction::ToClient, owed, now) {
+            self.hold_peer(at);
             self.throttled.add(at, now.instant);
             return Ok(());
         }
+        let Some(peer) = self.peers.get_mut(at) else {
+            return Ok(());
+        };
         peer.owed_to_client = 0;
         let buffer = self.scratch.received.get_mut();
         match peer.receive(buffer)? {
@@ -208,6 +214,26 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Asks the bandwidth of an allocation for what has been passed on; what HTTP passes has none.
+    fn may_pass(
+        &mut self,
+        id: Option<ConnectionId>,
+        direction: Direction,
+        owed: usize,
+        now: Now,
+    ) -> bool {
+        match id {
+            Some(id) if owed > 0 => self.server.handle_stream_data(id, direction, owed, now),
+            _ => true,
+        }
+    }
+
+    fn hold_peer(&mut self, at: usize) {
+        if let Some(peer) = self.peers.get_mut(at) {
+            peer.held = true;
+        }
     }
 
     /// Handles what has happened to a client's connection that is bound to a peer's. An error means that it is to be closed.
@@ -247,12 +273,14 @@ impl Worker {
             return Ok(());
         }
         let (id, owed) = (peer.id, peer.owed_to_peer);
-        if owed > 0 && !(self.server).handle_stream_data(id, Direction::ToPeer, owed, now) {
+        if !self.may_pass(id, Direction::ToPeer, owed, now) {
             self.streams.hold(place);
             self.throttled.add(at, now.instant);
             return Ok(());
         }
-        peer.owed_to_peer = 0;
+        if let Some(peer) = self.peers.get_mut(at) {
+            peer.owed_to_peer = 0;
+        }
         let Some(mut connection) = self.streams.take(place) else {
             return Ok(());
         };
@@ -325,6 +353,15 @@ impl Worker {
         }
     }
 
+    /// Passes on that a client says no more.
+    pub(super) fn end_client(&mut self, at: usize) -> io::Result<()> {
+        let Some(peer) = self.peers.get_mut(at) else {
+            return Ok(());
+        };
+        peer.end_client();
+        peer.write()
+    }
+
     /// Reads a client again that had to wait for its peer.
     fn wake_client(&mut self, at: usize, place: usize) {
         let may_send = self.peers.get_mut(at).is_some_and(|peer| !peer.is_full());
@@ -374,13 +411,15 @@ impl Worker {
         {
             // What the socket takes at once, it still gets.
             let _ = peer.write();
-            self.server.handle_connection_closed(peer.id);
+            if let Some(connection) = peer.id {
+                self.server.handle_connection_closed(connection);
+            }
         }
     }
 }
 
 /// What is to be read again: until it says that there is nothing, as its end may have been told of meanwhile.
-fn readable(source: Source) -> Happened {
+pub(super) fn readable(source: Source) -> Happened {
     Happened {
         source,
         readable: true,

@@ -37,11 +37,19 @@ impl Link {
     }
 
     pub fn tcp(server: SocketAddr) -> Self {
-        let stream = TcpStream::connect(server).expect("connecting to the server");
-        Self::Stream(StreamLink::new(
-            &stream,
-            Box::new(stream.try_clone().expect("a second handle")),
-        ))
+        Self::over(&TcpStream::connect(server).expect("connecting to the server"))
+    }
+
+    /// A connection that is there.
+    pub fn over(stream: &TcpStream) -> Self {
+        let bytes = stream.try_clone().expect("a second handle");
+        Self::Stream(StreamLink::new(stream, Box::new(bytes)))
+    }
+
+    /// A TLS session over a connection that is there.
+    pub fn over_tls(tls: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        let stream = tls.sock.try_clone().expect("a second handle");
+        Self::Stream(StreamLink::new(&stream, Box::new(tls)))
     }
 
     /// A TCP connection that leaves from the address `local`.
@@ -53,11 +61,7 @@ impl Link {
         socket
             .connect(&server.into())
             .expect("connecting to the server");
-        let stream = TcpStream::from(socket);
-        Self::Stream(StreamLink::new(
-            &stream,
-            Box::new(stream.try_clone().expect("a second handle")),
-        ))
+        Self::over(&TcpStream::from(socket))
     }
 
     /// A TLS connection; the handshake runs with the first bytes sent.
@@ -65,8 +69,7 @@ impl Link {
         let stream = TcpStream::connect(server).expect("connecting to the server");
         let session =
             ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
-        let tls = StreamOwned::new(session, stream.try_clone().expect("a second handle"));
-        Self::Stream(StreamLink::new(&stream, Box::new(tls)))
+        Self::over_tls(StreamOwned::new(session, stream))
     }
 
     /// Datagrams within DTLS, from a fresh port of `local`; the handshake runs with the first bytes sent.

@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[3]
 E2E = ROOT / "tests/e2e"
 # The interpreter that has aiortc: `./test` makes this virtual environment.
 PYTHON = ROOT / "target/e2e-venv/bin/python"
+# Where Debian puts the sources of Go packages.
+GO_PACKAGES = Path("/usr/share/gocode")
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 PROGRAMS = [
@@ -20,6 +22,8 @@ PROGRAMS = [
     "stun",
     "nft",
     "openssl",
+    "haproxy",
+    "go",
     "node",
     "ip",
     "unshare",
@@ -35,6 +39,8 @@ def missing_clients():
         missing.append(CHROMIUM)
     packages = ["playwright-core", "werift", "node-datachannel"]
     missing += [name for name in packages if not (E2E / "node_modules" / name).is_dir()]
+    if not (GO_PACKAGES / "src/github.com/pion/turn/v2").is_dir():
+        missing.append("golang-github-pion-turn.v2-dev")
     if not PYTHON.is_file():
         missing.append("aiortc")
     return missing

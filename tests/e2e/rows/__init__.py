@@ -1,6 +1,17 @@
 """The rows of the table: one file for each independent client."""
 
-from rows import aiortc, chromium, natdiscovery, node, startup, tls, tokens, uclient
+from rows import (
+    aiortc,
+    chromium,
+    natdiscovery,
+    node,
+    proxies,
+    shared,
+    startup,
+    tls,
+    tokens,
+    uclient,
+)
 
 
 def all_groups():
@@ -9,6 +20,8 @@ def all_groups():
         tokens.GROUP,
         tls.GROUP,
         natdiscovery.GROUP,
+        proxies.GROUP,
+        shared.GROUP,
         aiortc.GROUP,
         node.GROUP,
         node.USERS_GROUP,
