@@ -4,9 +4,14 @@
 //! here is moved several times.
 
 use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::client::attribute::*;
 use crate::client::{Client, Draft, Incoming, Message, Peer, allocate, method};
+use crate::namespace::within;
 use crate::target::{Flavour, Target};
 
 const CHANNEL: u16 = 0x4001;
@@ -314,4 +319,89 @@ fn mob_11_allocation_outlives_its_connection() {
             }
         }
     }
+}
+
+/// The client's address goes away while a peer sends a datagram every 10 ms, and it has another one.
+#[test]
+fn mob_12_address_goes_away_in_the_middle_of_a_call() {
+    within(
+        "rfc8016::mob_12_address_goes_away_in_the_middle_of_a_call",
+        || {
+            ip(&["addr", "add", FIRST_ADDRESS, "dev", "lo"]);
+            let Some(mut server) = Target::with(Flavour::Roaming) else {
+                return;
+            };
+            server.address.set_ip(ROUTED.parse().expect("an address"));
+            let peer = Peer::at(ROUTED);
+            let mut mobile = mobile(server.udp_from(without_mask(FIRST_ADDRESS)));
+            mobile.client.bind(CHANNEL, peer.address());
+            let (relay, media) = (mobile.relay, peer.socket().try_clone().expect("a handle"));
+            let stop = AtomicBool::new(false);
+            let arrivals = thread::scope(|threads| {
+                threads.spawn(|| {
+                    for number in 0_u32.. {
+                        if stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        media
+                            .send_to(&number.to_be_bytes(), relay)
+                            .expect("sending");
+                        thread::sleep(PACE);
+                    }
+                });
+                let arrivals = call(mobile, &server);
+                stop.store(true, Ordering::Relaxed);
+                arrivals
+            });
+            let gaps = arrivals.windows(2).map(|two| two[1].1 - two[0].1);
+            let longest = gaps.max().expect("arrivals");
+            let lost = arrivals[arrivals.len() - 1].0 - arrivals[0].0 + 1 - arrivals.len() as u32;
+            println!("longest gap {longest:?}, {lost} datagrams lost");
+            assert!(longest < Duration::from_secs(1), "{longest:?}");
+        },
+    );
+}
+
+const ROUTED: &str = "10.77.0.1";
+const FIRST_ADDRESS: &str = "10.77.1.5/32";
+const SECOND_ADDRESS: &str = "10.77.1.6/32";
+const PACE: Duration = Duration::from_millis(10);
+
+fn without_mask(address: &str) -> &str {
+    address.split('/').next().expect("an address")
+}
+
+/// What arrives of the call and when, for half a second before the address changes and half a second after it.
+fn call(mobile: Mobile, server: &Target) -> Vec<(u32, Instant)> {
+    let Mobile {
+        mut client, ticket, ..
+    } = mobile;
+    let mut arrivals = Vec::new();
+    hear(&mut client, &mut arrivals);
+    // The interface is gone, and with it the socket's address; a moment later there is another one.
+    ip(&["addr", "del", FIRST_ADDRESS, "dev", "lo"]);
+    ip(&["addr", "add", SECOND_ADDRESS, "dev", "lo"]);
+    let to = server.udp_from(without_mask(SECOND_ADDRESS));
+    let (mut to, _) = moved(&client, to, &ticket);
+    to.channel_data(CHANNEL, b"here");
+    hear(&mut to, &mut arrivals);
+    arrivals
+}
+
+fn hear(client: &mut Client, arrivals: &mut Vec<(u32, Instant)>) {
+    let end = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < end {
+        if let Incoming::ChannelData(data) = client.next() {
+            let number = data.payload.try_into().expect("four bytes");
+            arrivals.push((u32::from_be_bytes(number), Instant::now()));
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "ip {arguments:?}"
+    );
 }

@@ -15,6 +15,7 @@ mod support;
 
 mod burst;
 mod calls;
+mod connections;
 mod crowd;
 mod descriptors;
 mod dtls;

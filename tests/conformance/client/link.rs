@@ -239,6 +239,12 @@ impl Bytes {
         }
     }
 
+    /// The socket, of which nothing has been read that was not asked for; where there is no TLS.
+    pub fn into_socket(self) -> TcpStream {
+        assert!(self.0.buffer.is_empty(), "bytes that nobody has read");
+        self.0.socket
+    }
+
     /// Says that nothing more will be sent, where there is no TLS.
     pub fn end(&self) {
         self.0

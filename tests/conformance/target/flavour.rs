@@ -65,6 +65,8 @@ pub enum Flavour {
     TcpRelaying,
     /// Clients may keep an allocation when their address changes.
     Mobile,
+    /// The same in a network that a test has made: listens on 0.0.0.0, and relays there.
+    Roaming,
     /// Access tokens are taken that [`TOKEN_KEYS`] have sealed for [`TOKEN_SERVER_NAME`].
     Tokens,
     /// A second IPv4 address and a second port, from which clients can have their replies.
@@ -84,7 +86,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -106,6 +108,7 @@ impl Flavour {
         Self::Ha1Only,
         Self::TcpRelaying,
         Self::Mobile,
+        Self::Roaming,
         Self::Tokens,
         Self::NatDiscovery,
     ];
@@ -134,6 +137,7 @@ impl Flavour {
             Self::Ha1Only => "ha1_only",
             Self::TcpRelaying => "tcp_relaying",
             Self::Mobile => "mobile",
+            Self::Roaming => "roaming",
             Self::Tokens => "tokens",
             Self::NatDiscovery => "nat_discovery",
         }
@@ -203,6 +207,12 @@ impl Flavour {
                 config.set("turn", "max_peer_connections", 4);
             }
             Self::Mobile => config.set("turn", "mobility", true),
+            Self::Roaming => {
+                config.set("turn", "mobility", true);
+                config.set("listen", "udp", format!("[\"0.0.0.0:{}\"]", ports.plain));
+                config.set("relay", "addresses", format!("[{:?}]", ROUTED_ADDRESSES[0]));
+                config.set("peers", "allow", "[\"10.76.0.0/14\"]");
+            }
             Self::Tokens => config.set(
                 "auth",
                 "token_server_name",
