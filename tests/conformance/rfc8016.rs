@@ -338,6 +338,7 @@ fn mob_12_address_goes_away_in_the_middle_of_a_call() {
             let (relay, media) = (mobile.relay, peer.socket().try_clone().expect("a handle"));
             let stop = AtomicBool::new(false);
             let arrivals = thread::scope(|threads| {
+                let _stop = StopOnDrop(&stop);
                 threads.spawn(|| {
                     for number in 0_u32.. {
                         if stop.load(Ordering::Relaxed) {
@@ -349,9 +350,7 @@ fn mob_12_address_goes_away_in_the_middle_of_a_call() {
                         thread::sleep(PACE);
                     }
                 });
-                let arrivals = call(mobile, &server);
-                stop.store(true, Ordering::Relaxed);
-                arrivals
+                call(mobile, &server)
             });
             let gaps = arrivals.windows(2).map(|two| two[1].1 - two[0].1);
             let longest = gaps.max().expect("arrivals");
@@ -383,6 +382,8 @@ fn call(mobile: Mobile, server: &Target) -> Vec<(u32, Instant)> {
     ip(&["addr", "add", SECOND_ADDRESS, "dev", "lo"]);
     let to = server.udp_from(without_mask(SECOND_ADDRESS));
     let (mut to, _) = moved(&client, to, &ticket);
+    // It has nothing left to say goodbye from.
+    std::mem::forget(client);
     to.channel_data(CHANNEL, b"here");
     hear(&mut to, &mut arrivals);
     arrivals
@@ -395,6 +396,15 @@ fn hear(client: &mut Client, arrivals: &mut Vec<(u32, Instant)>) {
             let number = data.payload.try_into().expect("four bytes");
             arrivals.push((u32::from_be_bytes(number), Instant::now()));
         }
+    }
+}
+
+/// Ends the sender however the call ends.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
