@@ -87,6 +87,8 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
                 ..turn(document, &listeners, reader)
             },
             admission: admission(document, own_addresses),
+            name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
+            realms: Vec::new(),
             net: net::Settings {
                 listeners: listeners.iter().map(|at| at.value).collect(),
                 certificate,
@@ -200,7 +202,6 @@ fn turn(
             .then_some(raw.max_peer_connections.value.0 as usize),
         icmp_errors: document.relay.value.icmp_errors.value,
         draft_address_families: raw.draft_address_families.value,
-        name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
     }
 }
 

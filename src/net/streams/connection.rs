@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 
 use super::StreamSettings;
+use super::server_name;
 use super::tls_session::TlsSession;
 use crate::net::connections::Place;
-use crate::turn::{FiveTuple, Flow, Transport};
+use crate::turn::{FiveTuple, Flow, RealmId, Transport};
 use crate::wire::{Kind, classify};
 
 /// How long what waits may take to be written once the client has closed its side.
@@ -126,6 +127,18 @@ impl Connection {
         Some(read)
     }
 
+    /// Whether TLS has begun and is not yet agreed on.
+    pub(in crate::net) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Chooses the realm of a client that has just named a server in its ClientHello.
+    pub(in crate::net) fn choose_realm(&mut self, of_server_name: impl FnOnce(&str) -> RealmId) {
+        if let Some(name) = server_name::take() {
+            self.flow.realm = of_server_name(&name);
+        }
+    }
+
     /// Bounds what a client can cost that has not shown any credentials: each request is checked against every secret.
     pub(in crate::net) fn check_stranger(&mut self, received: usize) -> io::Result<()> {
         if self.has_allocated {
@@ -178,8 +191,7 @@ impl Connection {
         if let Some(until) = self.closing {
             return (now >= until).then_some("closed by the client, which does not read");
         }
-        let is_handshaking = self.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
-        if is_handshaking {
+        if self.is_handshaking() {
             let late = now >= self.last_message + settings.handshake_timeout;
             return late.then_some("TLS handshake timed out");
         }
@@ -215,7 +227,7 @@ impl Connection {
 pub(super) mod tests {
     use super::*;
     use crate::net::connections::Connections;
-    use crate::turn::{ClientAddr, LinkId};
+    use crate::turn::{ClientAddr, LinkId, RealmId};
 
     /// A connection over a socket that has been accepted.
     pub(in crate::net::streams) fn connection_of(socket: std::net::TcpStream) -> Connection {
@@ -228,6 +240,7 @@ pub(super) mod tests {
                 server: socket.local_addr().unwrap(),
             },
             link: LinkId(0),
+            realm: RealmId::DEFAULT,
         };
         let place = Connections::new(1, 1).admit(client.ip()).unwrap();
         Connection::new(

@@ -6,6 +6,7 @@
 
 mod connection;
 mod outbound;
+mod server_name;
 mod tls_config;
 mod tls_session;
 
@@ -24,7 +25,7 @@ use super::connections::Connections;
 use super::sys::{Members, Source};
 use super::{Listener, ListenerTransport};
 use crate::admission::rate_limit::SourceLimiter;
-use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, RealmId, Transport};
 use crate::wire::DataHeader;
 pub(super) use connection::{Connection, Received};
 pub(super) use outbound::Queued;
@@ -202,6 +203,7 @@ impl Streams {
                 server,
             },
             link: LinkId(STREAM_LINK | place as u32),
+            realm: RealmId::DEFAULT,
         };
         let serial = self.serials;
         self.serials += 1;

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 
+use super::server_name;
 use crate::net::Certificate;
 use crate::net::error::StartError;
 
@@ -41,6 +42,7 @@ pub(in crate::net) fn server_config(
         .map_err(|error| StartError::new(format!("TLS session tickets: {error}")))?;
     // Each costs a key derivation and a record; a TURN client opens one connection at a time.
     config.send_tls13_tickets = 1;
+    server_name::note_in(&mut config);
     Ok(Arc::new(config))
 }
 
