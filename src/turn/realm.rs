@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::five_tuple::Flow;
@@ -68,7 +68,7 @@ pub struct ChosenBy {
 pub enum ServerAddress {
     /// Whatever the port.
     Ip(IpAddr),
-    /// This port alone, which comes before [`Self::Ip`].
+    /// This port alone, which comes before [`Self::Ip`]; of the unspecified address, which comes behind it, that port of each.
     Port(SocketAddr),
 }
 
@@ -177,9 +177,17 @@ impl Realms {
     }
 
     fn by_address(&self, address: SocketAddr) -> Option<RealmId> {
-        let exact = self.addresses.get(&ServerAddress::Port(address));
-        let found = exact.or_else(|| self.addresses.get(&ServerAddress::Ip(address.ip())));
-        found.copied()
+        let any: IpAddr = match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let claims = [
+            ServerAddress::Port(address),
+            ServerAddress::Ip(address.ip()),
+            ServerAddress::Port(SocketAddr::new(any, address.port())),
+        ];
+        let mut found = claims.iter().filter_map(|claim| self.addresses.get(claim));
+        found.next().copied()
     }
 
     /// The realm of a name in a ClientHello: that of the whole name, else that of `*` in the place of its first label.

@@ -34,7 +34,8 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::client::{Client, Credentials, Link};
 use flavour::{ALICE, BOB, CAROL, SECOND_SECRET, SECRET, ZOE};
 pub use flavour::{
-    ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour, TOKEN_KEYS, TOKEN_SERVER_NAME,
+    ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour, OTHER_ALICE, OTHER_ORIGIN,
+    OTHER_REALM, OTHER_SERVER_NAME, REALM, TOKEN_KEYS, TOKEN_SERVER_NAME,
 };
 use process::Process;
 
@@ -177,6 +178,21 @@ impl Target {
             )),
             None => not_run("UTURN_TEST_SERVER_TLS"),
         }
+    }
+
+    /// TLS with a server that goes by this name.
+    pub fn tls_named(&self, name: &'static str) -> Option<Client> {
+        let (address, config) = (self.tls.as_ref()).or_else(|| not_run("UTURN_TEST_SERVER_TLS"))?;
+        let link = Link::tls_named(*address, name, config.clone());
+        Some(Client::new(link, &self.alice))
+    }
+
+    /// UDP to the port that the second realm listens on, where a server of [`Flavour::Realms`] was started here.
+    pub fn udp_to_the_other_realm(&self) -> Option<Client> {
+        let process =
+            (self.process.as_ref()).or_else(|| not_run("a server started by the tests"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process.ports().relay));
+        Some(Client::new(Link::udp(address.ip(), address), &self.alice))
     }
 
     /// TCP without TLS, to the port for TLS.

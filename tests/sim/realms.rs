@@ -17,7 +17,7 @@ use crate::net::{ClientId, Net, at};
 /// Chosen by ORIGIN, by server name, and by port 3479.
 const OTHER: &str = "other.example";
 const ORIGIN: &str = "https://app.example.org";
-/// Chosen by port 3480, and by the address 9.1.1.6.
+/// Chosen by port 3480, by the address 9.1.1.6, and by port 3481 of any IPv4 address.
 const THIRD: &str = "third.example";
 
 fn realm(name: &str, user: &str, password: &str) -> SetupRealm {
@@ -50,7 +50,9 @@ fn with_realms(change: impl FnOnce(&mut Setup)) -> Net {
             addresses: vec![port(3479)],
         };
         let mut third = realm(THIRD, "alice", "a third password");
-        third.chosen_by.addresses = vec![port(3480), ServerAddress::Ip([9, 1, 1, 6].into())];
+        let each = ServerAddress::Port(at("0.0.0.0:3481"));
+        let ip = ServerAddress::Ip([9, 1, 1, 6].into());
+        third.chosen_by.addresses = vec![port(3480), ip, each];
         setup.realms = vec![other, third];
         change(setup);
     })
@@ -119,6 +121,8 @@ fn the_address_that_a_client_arrives_at_chooses_the_realm() {
         ("9.1.1.6:3478", THIRD),
         ("9.1.1.6:443", THIRD),
         ("9.1.1.7:3479", DEFAULT),
+        ("9.1.1.7:3481", THIRD),
+        ("[2600::1]:3481", DEFAULT),
     ] {
         net.flow_mut(alice).five_tuple.server = at(server);
         assert_eq!(
