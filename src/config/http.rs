@@ -40,7 +40,10 @@ pub(super) fn check(
     report_open(api, reader);
     report_names(raw, reader);
     report_lifetimes(raw, reader);
-    if served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty() {
+    let signers = signers(raw, served, reader);
+    let signs_for_none = signers.keys.is_empty() && signers.tokens.is_empty();
+    let no_secret = served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty();
+    if no_secret && signs_for_none {
         let wrong = "[api] can issue no credentials without a shared secret";
         reader.report(Problem::warning(api.span.clone(), wrong).help(
             "add shared_secret_files to [auth]; until then [api] answers health checks alone",
@@ -63,7 +66,7 @@ pub(super) fn check(
         uris: uris(api, served, reader),
         signing_secret: served.auth.shared_secrets.first().cloned(),
         separator: served.auth.separator,
-        signers: signers(raw, served, reader),
+        signers,
         default_ttl: raw.ttl.value.0,
         max_ttl: raw.max_ttl.value.0,
         per_key_per_minute: raw.requests_per_key_per_minute.value.0,

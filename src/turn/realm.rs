@@ -89,8 +89,10 @@ pub(super) struct Realm {
 
 /// Every realm of a server, and what chooses them.
 pub(super) struct Realms {
-    /// The default one comes first.
-    all: Vec<Realm>,
+    /// By itself, so that a server that has no other spends nothing on finding it.
+    default: Realm,
+    /// The other ones, from 1 on.
+    others: Vec<Realm>,
     origins: HashMap<String, RealmId>,
     server_names: HashMap<String, RealmId>,
     addresses: HashMap<ServerAddress, RealmId>,
@@ -105,16 +107,17 @@ pub(super) struct Common<'a> {
 
 impl Realms {
     pub(super) fn new(default: RealmParts, others: Vec<RealmParts>, common: &Common<'_>) -> Self {
+        let are_several = !others.is_empty();
         let mut realms = Self {
-            all: Vec::with_capacity(1 + others.len()),
+            default: Realm::new(default, are_several, common),
+            others: Vec::with_capacity(others.len()),
             origins: HashMap::new(),
             server_names: HashMap::new(),
             addresses: HashMap::new(),
         };
-        let are_several = !others.is_empty();
-        for (parts, id) in std::iter::once(default).chain(others).zip(0..) {
+        for (parts, id) in others.into_iter().zip(1..) {
             realms.enter(RealmId(id), &parts.chosen_by);
-            realms.all.push(Realm::new(parts, are_several, common));
+            realms.others.push(Realm::new(parts, are_several, common));
         }
         realms
     }
@@ -138,27 +141,35 @@ impl Realms {
         }
     }
 
+    #[inline]
     pub(super) fn get(&self, id: RealmId) -> &Realm {
-        // A hint of the shell that names no realm is none.
-        self.all.get(usize::from(id.0)).unwrap_or(&self.all[0])
+        match id.0 {
+            0 => &self.default,
+            // A hint of the shell that names no realm is none.
+            id => (self.others.get(usize::from(id) - 1)).unwrap_or(&self.default),
+        }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, id: RealmId) -> &mut Realm {
-        let at = usize::from(id.0);
-        let at = if at < self.all.len() { at } else { 0 };
-        &mut self.all[at]
+        match id.0 {
+            0 => &mut self.default,
+            id => (self.others.get_mut(usize::from(id) - 1)).unwrap_or(&mut self.default),
+        }
     }
 
     /// Whether any realm takes access tokens.
     pub(super) fn extensions(&self) -> Extensions {
         Extensions {
-            access_tokens: self.all.iter().any(|realm| realm.extensions.access_tokens),
+            access_tokens: std::iter::once(&self.default)
+                .chain(&self.others)
+                .any(|realm| realm.extensions.access_tokens),
         }
     }
 
     /// The realm that a client chooses by what it says and by the way that it came.
     pub(super) fn choose(&self, flow: &Flow, request: &Message<'_>) -> RealmId {
-        if self.all.len() == 1 {
+        if self.others.is_empty() {
             return RealmId::DEFAULT;
         }
         let origin = || self.by_origin(request.get(ATTR_ORIGIN)?);

@@ -133,7 +133,7 @@ impl Meter {
         direction: Direction,
         bytes: usize,
         now: Instant,
-        (realm, total): (Option<&mut TotalLease>, &mut TotalLease),
+        (mut realm, total): (Option<&mut TotalLease>, &mut TotalLease),
     ) -> Result<(), Exceeded> {
         let allocation = self.allocation.get_mut(direction);
         let full_at = allocation.after(bytes, now).ok_or(Exceeded::Allocation)?;
@@ -141,17 +141,16 @@ impl Meter {
             return Err(Exceeded::User);
         }
         // Most servers have one realm, which has no total of its own.
-        if let Some(realm) = realm {
-            if !realm.take(direction, bytes, now) {
-                self.user_lease.give_back(direction, bytes);
-                return Err(Exceeded::Realm);
-            }
-            if !total.take(direction, bytes, now) {
+        if let Some(realm) = &mut realm
+            && !realm.take(direction, bytes, now)
+        {
+            self.user_lease.give_back(direction, bytes);
+            return Err(Exceeded::Realm);
+        }
+        if !total.take(direction, bytes, now) {
+            if let Some(realm) = realm {
                 realm.lease.give_back(direction, bytes);
-                self.user_lease.give_back(direction, bytes);
-                return Err(Exceeded::Total);
             }
-        } else if !total.take(direction, bytes, now) {
             self.user_lease.give_back(direction, bytes);
             return Err(Exceeded::Total);
         }
