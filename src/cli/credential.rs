@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     ttl: Duration,
 
     /// The realm of the configuration whose first shared secret signs [default: that of [auth]]
-    #[arg(long, value_name = "NAME", requires = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["secret_file", "secret_env"])]
     realm: Option<String>,
 
     /// What stands between expiry and user id [default: the configuration's, else ":"]

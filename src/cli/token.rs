@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     id: Option<String>,
 
     /// The realm of the configuration whose keys seal [default: that of [auth]]
-    #[arg(long, value_name = "NAME", requires = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key_file", "key_env"])]
     realm: Option<String>,
 
     /// The server that the token is sealed for [default: the configuration's]

@@ -63,7 +63,7 @@ fn a_key_of_another_realm_has_its_secret_and_separator() {
     };
     settings.signers.keys.insert("other".to_owned(), signer);
     let server = serve(settings);
-    let asked = get(&server, "/?username=alice");
+    let asked = get(&server, "/?service=turn&username=alice");
     let answer = asked
         .bearer("an API key of another realm")
         .send()
@@ -72,7 +72,7 @@ fn a_key_of_another_realm_has_its_secret_and_separator() {
     assert!(username.ends_with("-alice"), "{username}");
     let expected = password_for(&Secret::new("what the other realm shares"), username);
     assert_eq!(answer["password"], expected.as_str());
-    let answer = get(&server, "/?username=alice")
+    let answer = get(&server, "/?service=turn&username=alice")
         .bearer(KEY)
         .send()
         .credentials();
