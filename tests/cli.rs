@@ -216,6 +216,56 @@ fn a_token_is_made_with_a_key_of_a_file_or_a_variable() {
 }
 
 #[test]
+fn realms_are_shown_and_have_credentials_of_their_own() {
+    let directory = Directory::new("realms");
+    let key = TOKEN_KEYS[0];
+    let file = directory.config(&format!(
+        "[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n\
+         [[realms]]\nname = \"other\"\norigins = [\"https://app.example.org\"]\nlisten = [\"127.0.0.1:3478\"]\n\
+         [realms.auth]\nshared_secrets = [\"w8Kw1bYaw8Kw1bYa\"]\nseparator = \"-\"\n\
+         [[realms.auth.token_keys]]\nid = \"kid\"\nsecret = \"{key}\"\n"
+    ));
+    let config = text(&file);
+    let summary = stdout(&run(&["check", config]));
+    for part in [
+        "auth   realm uturn, 1 shared secret, 0 users;",
+        "auth   realm other, 1 shared secret, 0 users, 1 token key;",
+        "chosen by origin https://app.example.org; address 127.0.0.1:3478\n",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    let of = |realm: &str| {
+        run(&[
+            "credential",
+            "--config",
+            config,
+            "--realm",
+            realm,
+            "--user",
+            "alice",
+            "--json",
+        ])
+    };
+    for (realm, secret, separator) in [("other", "w8Kw1bYaw8Kw1bYa", '-'), ("uturn", SECRET, ':')] {
+        let json: serde_json::Value = serde_json::from_str(&stdout(&of(realm))).expect("JSON");
+        let username = json["username"].as_str().expect("a username");
+        assert!(
+            username.ends_with(&format!("{separator}alice")),
+            "{username}"
+        );
+        let password = password_for(&Secret::new(secret), username);
+        assert_eq!(json["password"], password.as_str());
+    }
+    let unknown = of("nowhere");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("has no realm `nowhere`"));
+    let token = run(&["token", "--config", config, "--realm", "other", "--json"]);
+    assert!(opened(&token, key, "other").is_some());
+    let without = run(&["credential", "--secret-env", "X", "--realm", "other"]);
+    assert_eq!(without.status.code(), Some(2));
+}
+
+#[test]
 fn check_shows_what_would_be_served() {
     let directory = Directory::new("check");
     let file = directory.config("[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n[api]\n");

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use thiserror::Error;
 
@@ -19,7 +20,7 @@ pub struct Settings {
     pub per_user: u32,
     /// Per client address (IPv6: per /64).
     pub per_client_address: u32,
-    /// On this server.
+    /// On this server, or in one realm of it.
     pub total: u32,
 }
 
@@ -41,7 +42,15 @@ impl Default for Settings {
 pub struct Quotas {
     settings: Settings,
     bandwidth: bandwidth::Settings,
+    /// Places on the server, which the quotas of all its realms share.
+    places: Arc<Places>,
     counts: Lock<Counts>,
+}
+
+/// How many more allocations the server may have.
+struct Places {
+    limit: u32,
+    free: AtomicU32,
 }
 
 #[derive(Default)]
@@ -71,10 +80,16 @@ pub enum QuotaReached {
         /// [`Settings::per_client_address`].
         limit: u32,
     },
+    /// The realm has as many as it may have.
+    #[error("the realm has reached its limit of {limit} allocations")]
+    Realm {
+        /// [`Settings::total`] of the realm.
+        limit: u32,
+    },
     /// The server has as many as it may have.
     #[error("the server has reached its limit of {limit} allocations")]
     Total {
-        /// [`Settings::total`].
+        /// [`Settings::total`] of the server.
         limit: u32,
     },
 }
@@ -82,9 +97,28 @@ pub enum QuotaReached {
 impl Quotas {
     /// Begins with no allocation. Users that come share nothing but these limits.
     pub fn new(settings: Settings, bandwidth: &bandwidth::Settings) -> Arc<Self> {
+        let places = Places {
+            limit: settings.total,
+            free: AtomicU32::new(settings.total),
+        };
+        Self::within(settings, bandwidth, Arc::new(places))
+    }
+
+    /// The quotas of another realm of the same server. Its users and clients are counted on their own; its total counts within
+    /// that of the server.
+    pub fn beside(&self, settings: Settings, bandwidth: &bandwidth::Settings) -> Arc<Self> {
+        Self::within(settings, bandwidth, Arc::clone(&self.places))
+    }
+
+    fn within(
+        settings: Settings,
+        bandwidth: &bandwidth::Settings,
+        places: Arc<Places>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings,
             bandwidth: bandwidth.clone(),
+            places,
             counts: Lock::default(),
         })
     }
@@ -98,6 +132,11 @@ impl Quotas {
         let client = ClientNetwork::of(client);
         let mut counts = self.counts.hold();
         counts.check(&self.settings, user_id, client)?;
+        let limit = self.settings.total;
+        if counts.total >= limit && limit < self.places.limit {
+            return Err(QuotaReached::Realm { limit });
+        }
+        self.places.take()?;
         let (user_id, bandwidth) = counts.add(user_id, client, &self.bandwidth);
         drop(counts);
         Ok(Admitted {
@@ -151,6 +190,21 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.quotas.counts.hold().remove(&self.user_id, self.client);
+        self.quotas.places.give_back();
+    }
+}
+
+impl Places {
+    fn take(&self) -> Result<(), QuotaReached> {
+        let limit = self.limit;
+        // Nothing else is read by what is read here.
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let taken = (self.free).fetch_update(set, fetch, |free| free.checked_sub(1));
+        taken.map(|_| ()).map_err(|_| QuotaReached::Total { limit })
+    }
+
+    fn give_back(&self) {
+        self.free.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -170,10 +224,6 @@ impl Counts {
         if of_client >= limits.per_client_address {
             let limit = limits.per_client_address;
             return Err(QuotaReached::PerClientAddress { limit });
-        }
-        if self.total >= limits.total {
-            let limit = limits.total;
-            return Err(QuotaReached::Total { limit });
         }
         Ok(())
     }
@@ -336,6 +386,24 @@ mod tests {
         let other = admit(&quotas, "bob", "192.0.2.1");
         assert!(Arc::ptr_eq(first.user_bandwidth(), second.user_bandwidth()));
         assert!(!Arc::ptr_eq(first.user_bandwidth(), other.user_bandwidth()));
+    }
+
+    #[test]
+    fn realms_count_their_own_and_share_the_places_of_the_server() {
+        let default = quotas();
+        let realm = Settings { total: 3, ..LIMITS };
+        let other = default.beside(realm, &bandwidth::Settings::default());
+        let held = ["a", "b"].map(|user| admit(&default, user, "192.0.2.1"));
+        let _same_names = ["a", "b", "c"].map(|user| admit(&other, user, "192.0.2.1"));
+        let reached = |quotas, user| refusal(quotas, user, "192.0.2.2");
+        assert_eq!(reached(&other, "d"), Some(QuotaReached::Realm { limit: 3 }));
+        assert_eq!(
+            reached(&default, "d"),
+            Some(QuotaReached::Total { limit: 5 })
+        );
+        drop(held);
+        assert_eq!(reached(&default, "d"), None);
+        assert_eq!((default.allocations(), other.allocations()), (0, 3));
     }
 
     #[test]

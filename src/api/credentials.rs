@@ -8,13 +8,13 @@ use super::caller::Caller;
 use super::parameters::{Parameters, UserId};
 use super::problem::{Kind, Problem};
 use super::proxies::Client;
-use super::{Api, Settings};
-use crate::auth::{Secret, UnixTime, mint};
+use super::{Api, Settings, Signer, Signers};
+use crate::auth::{UnixTime, mint};
 
 /// What signs credentials, and what is handed out beside them.
 pub(super) struct Issuer {
-    secret: Option<Secret>,
-    separator: char,
+    default: Option<Signer>,
+    signers: Signers,
     default_ttl: Duration,
     max_ttl: Duration,
     stun_uris: Vec<String>,
@@ -40,13 +40,26 @@ impl Issuer {
     pub(super) fn new(settings: &Settings) -> Self {
         let (stun_uris, turn_uris) = settings.uris.iter().cloned().partition(|uri| is_stun(uri));
         Self {
-            secret: settings.signing_secret.clone(),
-            separator: settings.separator,
+            default: settings.signing_secret.clone().map(|secret| Signer {
+                secret,
+                separator: settings.separator,
+            }),
+            signers: settings.signers.clone(),
             default_ttl: settings.default_ttl,
             max_ttl: settings.max_ttl,
             stun_uris,
             turn_uris,
         }
+    }
+
+    /// What signs for whoever asks: their realm's secret.
+    fn signer(&self, caller: &Caller) -> Option<&Signer> {
+        let own = match caller {
+            Caller::Key(name) => self.signers.keys.get(name),
+            Caller::Token { key, .. } => self.signers.tokens.get(key),
+            Caller::Anyone => None,
+        };
+        own.or(self.default.as_ref())
     }
 
     /// URIs that need no credential (RFC 7064).
@@ -102,14 +115,14 @@ impl Api {
         let issuer = &self.issuer;
         let ttl = asked.parameters.ttl()?.unwrap_or(issuer.default_ttl);
         let ttl = ttl.min(issuer.max_ttl);
-        let secret = issuer.secret.as_ref().ok_or_else(|| {
+        let signer = issuer.signer(&asked.caller).ok_or_else(|| {
             Problem::new(
                 Kind::CannotSign,
                 "The operator has configured no shared secret, so there is nothing to sign with.",
             )
         })?;
         let user_id = user_id.as_ref().map(UserId::as_str);
-        let minted = mint(secret, issuer.separator, user_id, ttl, asked.now);
+        let minted = mint(&signer.secret, signer.separator, user_id, ttl, asked.now);
         tracing::info!(
             key = asked.caller.name(),
             user = user_id.unwrap_or_default(),
@@ -160,6 +173,7 @@ mod tests {
 
     use super::*;
     use crate::api::ApiKey;
+    use crate::auth::Secret;
 
     /// A log that can be read again.
     #[derive(Clone, Default)]
@@ -191,6 +205,7 @@ mod tests {
             uris: vec!["turn:turn.example.org".to_owned()],
             signing_secret: Some(Secret::new("the signing secret")),
             separator: ':',
+            signers: Signers::default(),
             default_ttl: Duration::from_secs(600),
             max_ttl: Duration::from_secs(600),
             per_key_per_minute: 10,

@@ -25,6 +25,7 @@ mod token;
 mod token_key;
 mod turn_rest;
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub signing_secret: Option<Secret>,
     /// Stands between expiry and user id in a username.
     pub separator: char,
+    /// What signs instead for those who ask on behalf of another realm than the default one.
+    pub signers: Signers,
     /// Lifetime of a credential when the request names none.
     pub default_ttl: Duration,
     /// The longest lifetime that a request can have.
@@ -74,6 +77,24 @@ pub struct Settings {
     pub per_key_per_minute: u32,
     /// Requests per minute for each client address (IPv6: each /64).
     pub per_address_per_minute: u32,
+}
+
+/// What signs for realms beside the default one.
+#[derive(Clone, Default)]
+pub struct Signers {
+    /// By the name of the API key that asks.
+    pub keys: HashMap<String, Signer>,
+    /// By the name of the key of the token that asks.
+    pub tokens: HashMap<String, Signer>,
+}
+
+/// What signs credentials of one realm.
+#[derive(Clone)]
+pub struct Signer {
+    /// The first of its shared secrets.
+    pub secret: Secret,
+    /// Stands between expiry and user id in a username.
+    pub separator: char,
 }
 
 /// An API key: who it stands for and the secret that proves it.

@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = config::duration)]
     ttl: Duration,
 
+    /// The realm of the configuration whose first shared secret signs [default: that of [auth]]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["secret_file", "secret_env"])]
+    realm: Option<String>,
+
     /// What stands between expiry and user id [default: the configuration's, else ":"]
     #[arg(long, value_name = "CHARACTER", value_parser = config::separator)]
     separator: Option<char>,
@@ -65,7 +69,7 @@ Exit codes:
   2  wrong usage or a wrong configuration";
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match signer(&arguments.source) {
+    match signer(&arguments.source, arguments.realm.as_deref()) {
         Ok((secret, separator)) => {
             let separator = arguments.separator.unwrap_or(separator);
             match print(arguments, &secret, separator) {
@@ -81,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The secret that signs, and the separator that belongs to it.
-fn signer(source: &Source) -> Result<(Secret, char), u8> {
+fn signer(source: &Source, realm: Option<&str>) -> Result<(Secret, char), u8> {
     let fail = |sentence: String| {
         complain(&sentence);
         FAILED
@@ -100,11 +104,12 @@ fn signer(source: &Source) -> Result<(Secret, char), u8> {
         refuse(file, &report, "");
         BAD_CONFIGURATION
     })?;
-    let auth = loaded.checked.relay.auth;
+    let auth = super::auth_of(loaded.checked.relay, realm, file)?;
     let secret = auth.shared_secrets.into_iter().next().ok_or_else(|| {
         complain(&format!(
-            "{} has no shared secret in [auth], only users",
-            file.display()
+            "{} has no shared secret in {}, only users",
+            file.display(),
+            super::table_of(realm)
         ));
         BAD_CONFIGURATION
     })?;

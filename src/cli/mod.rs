@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::auth;
 use crate::config::Report;
+use crate::net::Relay;
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
@@ -83,6 +85,27 @@ Exit codes:
   0  fine
   1  failed while running, such as a port in use; `check`: the configuration has errors
   2  wrong usage or a wrong configuration; nothing was started";
+
+/// The credentials of a realm, or of the default one.
+fn auth_of(relay: Relay, realm: Option<&str>, file: &Path) -> Result<auth::Settings, u8> {
+    let Some(name) = realm else {
+        return Ok(relay.auth);
+    };
+    let mut all =
+        std::iter::once(relay.auth).chain(relay.realms.into_iter().map(|realm| realm.auth));
+    all.find(|auth| auth.realm == name).ok_or_else(|| {
+        complain(&format!("{} has no realm `{name}`", file.display()));
+        BAD_CONFIGURATION
+    })
+}
+
+/// Where the credentials of a realm stand.
+fn table_of(realm: Option<&str>) -> String {
+    match realm {
+        None => "[auth]".to_owned(),
+        Some(name) => format!("the realm `{name}`"),
+    }
+}
 
 /// Shows the problems of a configuration on standard error.
 fn show(report: &Report) {

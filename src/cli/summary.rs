@@ -1,9 +1,10 @@
 //! What a configuration serves, in a few lines.
 
-use crate::auth::AfterExpiry;
+use crate::admission::peer_filter;
+use crate::auth::{self, AfterExpiry};
 use crate::config::{Checked, show_duration};
 use crate::net::{Listener, ListenerTransport};
-use crate::turn::Origins;
+use crate::turn::{ChosenBy, Origins, ServerAddress};
 
 use super::count;
 
@@ -41,8 +42,13 @@ pub(super) fn of(checked: &Checked) -> String {
             lines.push(("nat", nat(origins)));
         }
     }
-    lines.push(("auth", auth(checked)));
-    lines.push(("peers", peers(checked)));
+    lines.push(("auth", auth(&checked.relay.auth)));
+    lines.push(("peers", peers(&checked.relay.admission.peers)));
+    for realm in &checked.relay.realms {
+        lines.push(("auth", auth(&realm.auth)));
+        lines.push(("", format!("chosen by {}", chosen_by(&realm.chosen_by))));
+        lines.push(("", format!("peers: {}", peers(&realm.peers))));
+    }
     if let Some(api) = &checked.api {
         let listen: Vec<_> = api.listen.iter().map(ToString::to_string).collect();
         if !listen.is_empty() {
@@ -99,8 +105,24 @@ fn nat(origins: &Origins) -> String {
     )
 }
 
-fn auth(checked: &Checked) -> String {
-    let auth = &checked.relay.auth;
+/// What chooses a realm, in the order in which it counts.
+fn chosen_by(chosen_by: &ChosenBy) -> String {
+    let address = |address: &ServerAddress| match address {
+        ServerAddress::Ip(ip) => ip.to_string(),
+        ServerAddress::Port(address) => address.to_string(),
+    };
+    let addresses: Vec<_> = chosen_by.addresses.iter().map(address).collect();
+    let ways = [
+        ("origin", &chosen_by.origins),
+        ("server name", &chosen_by.server_names),
+        ("address", &addresses),
+    ];
+    let ways = ways.iter().filter(|(_, claims)| !claims.is_empty());
+    let ways = ways.map(|(way, claims)| format!("{way} {}", claims.join(", ")));
+    ways.collect::<Vec<_>>().join("; ")
+}
+
+fn auth(auth: &auth::Settings) -> String {
     let after = match auth.after_expiry {
         AfterExpiry::RefreshFor(time) => format!(
             "allocations may outlive credentials by {}",
@@ -117,8 +139,7 @@ fn auth(checked: &Checked) -> String {
     format!("realm {}, {secrets}, {users}{keys}; {after}", auth.realm)
 }
 
-fn peers(checked: &Checked) -> String {
-    let peers = &checked.relay.admission.peers;
+fn peers(peers: &peer_filter::Settings) -> String {
     let mut rules = Vec::new();
     if peers.deny_special_purpose {
         rules.push("special-purpose ranges denied".to_owned());

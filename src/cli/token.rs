@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID", required_unless_present = "config")]
     id: Option<String>,
 
+    /// The realm of the configuration whose keys seal [default: that of [auth]]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key_file", "key_env"])]
+    realm: Option<String>,
+
     /// The server that the token is sealed for [default: the configuration's]
     #[arg(long, value_name = "NAME", required_unless_present = "config")]
     server_name: Option<String>,
@@ -122,7 +126,8 @@ fn configured(arguments: &Arguments) -> Result<Sealing, u8> {
         refuse(file, &report, "");
         BAD_CONFIGURATION
     })?;
-    let tokens = loaded.checked.relay.auth.tokens;
+    let realm = arguments.realm.as_deref();
+    let tokens = super::auth_of(loaded.checked.relay, realm, file)?.tokens;
     let now = now();
     let is_wanted = |key: &&TokenKey| match &arguments.id {
         Some(id) => key.id == *id,
@@ -133,7 +138,8 @@ fn configured(arguments: &Arguments) -> Result<Sealing, u8> {
             Some(id) => format!("no token key `{id}`"),
             None => "no token key that is used now".to_owned(),
         };
-        complain(&format!("{} has {lacks} in [auth]", file.display()));
+        let table = super::table_of(realm);
+        complain(&format!("{} has {lacks} in {table}", file.display()));
         BAD_CONFIGURATION
     })?;
     let server_name = arguments.server_name.clone().unwrap_or(tokens.server_name);

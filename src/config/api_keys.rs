@@ -19,6 +19,7 @@ pub(super) fn key(
 ) -> Option<ApiKey> {
     let raw::ApiKey {
         name,
+        realm: _,
         secret,
         secret_file,
         secret_env,

@@ -1,5 +1,6 @@
 //! From what was typed to what can be served: the checks that look at several keys.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
 use tracing::level_filters::LevelFilter;
@@ -9,7 +10,7 @@ use super::raw;
 use super::surroundings::Surroundings;
 use super::text::{ClientAddresses, LogFormat};
 use super::value::{At, Reader};
-use super::{certificate, credentials, http, listeners, nat_discovery, relay};
+use super::{certificate, credentials, http, listeners, nat_discovery, realms, relay};
 use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
 use crate::{api, net, turn};
 
@@ -45,22 +46,11 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
     let proxies = listeners::proxies(&document.listen, reader);
     let listeners = listeners::check(&document.listen, document.tls.as_ref(), host, reader);
     let relays = relay::check(&document.relay, &listeners, host, reader);
-    let auth = credentials::check(&document.auth, host, reader);
+    let auth = credentials::check(&document.auth, "[auth]", host, reader);
     let (name, certificate) = match certificate {
         Some(usable) => (usable.name, Some(usable.files)),
         None => (None, None),
     };
-    let served = http::Served {
-        auth: &auth,
-        listeners: &listeners,
-        relays: &relays,
-        name,
-        is_proxied: !proxies.is_empty(),
-    };
-    let api = document
-        .api
-        .as_ref()
-        .map(|api| http::check(api, &served, host, reader));
     let http = document
         .api
         .as_ref()
@@ -77,13 +67,32 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
     });
     let (discovery, more) = discovery.unzip();
     // What clients are told to use are the listeners that were asked for; the others are told by the protocol.
-    let listeners = [listeners, more.unwrap_or_default()].concat();
+    let asked_for = listeners;
+    let listeners = [asked_for.clone(), more.unwrap_or_default()].concat();
     listeners::report_duplicates(&listeners, http.unwrap_or_default(), reader);
     let mut own_addresses = relay::own_addresses(&relays, host);
     let told = discovery
         .iter()
         .flat_map(|discovery: &turn::NatDiscovery| &discovery.origins);
     own_addresses.extend(told.flat_map(|origins| origins.external));
+    let beside = realms::Beside {
+        listeners: &listeners,
+        own_addresses: &own_addresses,
+        host,
+    };
+    let realms = realms::check(document, &beside, reader);
+    let served = http::Served {
+        auth: &auth,
+        realms: &realms,
+        listeners: &asked_for,
+        relays: &relays,
+        name,
+        is_proxied: !proxies.is_empty(),
+    };
+    let api = document
+        .api
+        .as_ref()
+        .map(|api| http::check(api, &served, host, reader));
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
@@ -91,7 +100,9 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
                 nat_discovery: discovery,
                 ..turn(document, &listeners, reader)
             },
-            admission: admission(document, own_addresses),
+            admission: admission(document, &own_addresses),
+            name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
+            realms,
             net: net::Settings {
                 listeners: listeners.iter().map(|at| at.value).collect(),
                 certificate,
@@ -210,44 +221,54 @@ fn turn(
             .then_some(raw.max_peer_connections.value.0 as usize),
         icmp_errors: document.relay.value.icmp_errors.value,
         draft_address_families: raw.draft_address_families.value,
-        name_rule_in_reply: document.peers.value.name_rule_in_reply.value,
     }
 }
 
-fn admission(
-    document: &raw::Document,
-    own_addresses: Vec<std::net::IpAddr>,
-) -> admission::Settings {
-    let peers = &document.peers.value;
+fn admission(document: &raw::Document, own_addresses: &[IpAddr]) -> admission::Settings {
     let limits = &document.limits.value;
-    let ranges = |list: &At<Vec<At<peer_filter::PeerRange>>>| {
-        list.value.iter().map(|at| at.value.clone()).collect()
-    };
     admission::Settings {
-        peers: peer_filter::Settings {
-            deny_special_purpose: peers.deny_special_purpose.value,
-            denied: ranges(&peers.deny),
-            allowed: ranges(&peers.allow),
-            own_addresses: if peers.deny_own_addresses.value {
-                own_addresses
-            } else {
-                Vec::new()
-            },
-        },
-        quotas: quota::Settings {
-            per_user: limits.allocations_per_user.value.0,
-            per_client_address: limits.allocations_per_client_address.value.0,
-            total: limits.allocations_total.value.0,
-        },
-        bandwidth: bandwidth::Settings {
-            per_allocation: limits.bandwidth_per_allocation.value.0,
-            per_user: limits.bandwidth_per_user.value.0,
-            total: limits.bandwidth_total.value.0,
-        },
+        peers: peers(&document.peers.value, own_addresses),
+        quotas: quotas(limits),
+        bandwidth: bandwidth(limits),
         unauthenticated_replies: rate_limit::Settings {
             per_second: limits.unauthenticated_replies_per_second.value.0,
             burst: limits.unauthenticated_replies_burst.value.0,
         },
+    }
+}
+
+/// What `[peers]` says, or a realm in its place.
+pub(super) fn peers(peers: &raw::Peers, own_addresses: &[IpAddr]) -> peer_filter::Settings {
+    let ranges = |list: &At<Vec<At<peer_filter::PeerRange>>>| {
+        list.value.iter().map(|at| at.value.clone()).collect()
+    };
+    peer_filter::Settings {
+        deny_special_purpose: peers.deny_special_purpose.value,
+        denied: ranges(&peers.deny),
+        allowed: ranges(&peers.allow),
+        own_addresses: if peers.deny_own_addresses.value {
+            own_addresses.to_vec()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// The allocations of `[limits]`, or of a realm in its place.
+pub(super) fn quotas(limits: &raw::Limits) -> quota::Settings {
+    quota::Settings {
+        per_user: limits.allocations_per_user.value.0,
+        per_client_address: limits.allocations_per_client_address.value.0,
+        total: limits.allocations_total.value.0,
+    }
+}
+
+/// The bandwidth of `[limits]`, or of a realm in its place.
+pub(super) fn bandwidth(limits: &raw::Limits) -> bandwidth::Settings {
+    bandwidth::Settings {
+        per_allocation: limits.bandwidth_per_allocation.value.0,
+        per_user: limits.bandwidth_per_user.value.0,
+        total: limits.bandwidth_total.value.0,
     }
 }
 

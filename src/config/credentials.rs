@@ -9,8 +9,13 @@ use super::token_keys;
 use super::value::{At, Reader};
 use crate::auth::{AfterExpiry, Secret, Settings, StaticPassword, StaticUser};
 
-/// Turns `[auth]` into settings.
-pub(super) fn check(auth: &At<raw::Auth>, host: &Surroundings, reader: &mut Reader) -> Settings {
+/// Turns `[auth]` into settings, or another table with the same keys, which is what `table` calls it.
+pub(super) fn check(
+    auth: &At<raw::Auth>,
+    table: &str,
+    host: &Surroundings,
+    reader: &mut Reader,
+) -> Settings {
     let raw = &auth.value;
     let settings = Settings {
         realm: raw.realm.value.0.clone(),
@@ -28,7 +33,7 @@ pub(super) fn check(auth: &At<raw::Auth>, host: &Surroundings, reader: &mut Read
     let nothing_written = sources(raw).is_empty() && nobody;
     if nothing_written && !reader.is_flawed(&auth.span) {
         reader.report(
-            Problem::error(auth.span.clone(), "nobody is authenticated: [auth] has no secret and no user")
+            Problem::error(auth.span.clone(), format!("nobody is authenticated: {table} has no secret and no user"))
                 .label("an open relay is not served")
                 .help("add shared_secret_files = [\"secret\"], made with: (umask 077; openssl rand -base64 32 > secret)"),
         );

@@ -1,5 +1,6 @@
 //! `[api]`: the HTTP interface.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -8,15 +9,20 @@ use super::problem::Problem;
 use super::raw;
 use super::relay::is_private;
 use super::surroundings::Surroundings;
+use super::text::{Name, Realm as RealmName};
 use super::value::{At, Reader};
-use crate::api::{Settings, is_everyone, is_open_to_strangers, offers_relay, repeated};
+use crate::api::{
+    Settings, Signer, Signers, is_everyone, is_open_to_strangers, offers_relay, repeated,
+};
 use crate::auth;
-use crate::net::{Listener, ListenerTransport, RelayAddress};
+use crate::net::{Listener, ListenerTransport, Realm, RelayAddress};
 use crate::wire::uri::{Host, Scheme, ServerUri, UriTransport};
 
 /// What `[api]` takes from the other tables.
 pub(super) struct Served<'a> {
     pub auth: &'a auth::Settings,
+    /// The realms beside that one.
+    pub realms: &'a [Realm],
     pub listeners: &'a [At<Listener>],
     pub relays: &'a [RelayAddress],
     /// A name in the certificate.
@@ -44,7 +50,10 @@ pub(super) fn check(
     report_open(api, served, reader);
     report_names(raw, reader);
     report_lifetimes(raw, reader);
-    if served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty() {
+    let signers = signers(raw, served, reader);
+    let signs_for_none = signers.keys.is_empty() && signers.tokens.is_empty();
+    let no_secret = served.auth.shared_secrets.is_empty() && !served.auth.static_users.is_empty();
+    if no_secret && signs_for_none {
         let wrong = "[api] can issue no credentials without a shared secret";
         reader.report(Problem::warning(api.span.clone(), wrong).help(
             "add shared_secret_files to [auth]; until then [api] answers health checks alone",
@@ -69,6 +78,7 @@ pub(super) fn check(
         uris: uris(api, served, reader),
         signing_secret: served.auth.shared_secrets.first().cloned(),
         separator: served.auth.separator,
+        signers,
         default_ttl: raw.ttl.value.0,
         max_ttl: raw.max_ttl.value.0,
         per_key_per_minute: raw.requests_per_key_per_minute.value.0,
@@ -85,6 +95,51 @@ fn collect<'a, T, U>(
         .iter()
         .filter_map(|item| check(reader, item))
         .collect()
+}
+
+/// What signs for the keys that name a realm.
+fn signers(api: &raw::Api, served: &Served<'_>, reader: &mut Reader) -> Signers {
+    let keys = api.keys.value.iter();
+    let keys = keys.map(|key| (&key.value.name, &key.value.realm));
+    let tokens = api.tokens.value.iter();
+    let tokens = tokens.map(|key| (&key.value.name, &key.value.realm));
+    let mut signers =
+        |named: &mut dyn Iterator<Item = (&Option<At<Name>>, &Option<At<RealmName>>)>| {
+            let mut found = HashMap::new();
+            for (name, realm) in named {
+                if let (Some(name), Some(realm)) = (name, realm)
+                    && let Some(signer) = signer_of(realm, served, reader)
+                {
+                    found.insert(name.value.0.clone(), signer);
+                }
+            }
+            found
+        };
+    Signers {
+        keys: signers(&mut keys.into_iter()),
+        tokens: signers(&mut tokens.into_iter()),
+    }
+}
+
+fn signer_of(name: &At<RealmName>, served: &Served<'_>, reader: &mut Reader) -> Option<Signer> {
+    let others = served.realms.iter().map(|realm| &realm.auth);
+    let mut all = std::iter::once(served.auth).chain(others);
+    let named = &name.value.0;
+    let Some(auth) = all.find(|auth| auth.realm == *named) else {
+        let problem = Problem::error(name.span.clone(), format!("there is no realm `{named}`"));
+        reader.report(problem.help("name one of [[realms]], or the `realm` of [auth]"));
+        return None;
+    };
+    let Some(secret) = auth.shared_secrets.first() else {
+        let wrong = format!("the realm `{named}` has no shared secret to sign credentials with");
+        let problem = Problem::error(name.span.clone(), wrong);
+        reader.report(problem.help("add shared_secret_files to its [realms.auth]"));
+        return None;
+    };
+    Some(Signer {
+        secret: secret.clone(),
+        separator: auth.separator,
+    })
 }
 
 fn report_lifetimes(api: &raw::Api, reader: &mut Reader) {

@@ -14,6 +14,7 @@ mod listeners;
 mod nat_discovery;
 mod problem;
 mod raw;
+mod realms;
 mod redact;
 mod relay;
 mod secrets;
@@ -132,8 +133,18 @@ fn read_document(table: Spanned<DeTable<'_>>, reader: &mut Reader) -> Option<At<
 /// Secrets in a file that everybody can read are none.
 fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let auth = &document.auth.value;
-    let shared = auth.shared_secrets.value.iter().map(|at| &at.span);
-    let users = auth.users.value.iter();
+    let realms = || {
+        document
+            .realms
+            .value
+            .iter()
+            .map(|realm| &realm.value.auth.value)
+    };
+    let more = realms().flat_map(|auth| auth.shared_secrets.value.iter());
+    let shared = auth.shared_secrets.value.iter().chain(more);
+    let shared = shared.map(|at| &at.span);
+    let more = realms().flat_map(|auth| auth.users.value.iter());
+    let users = auth.users.value.iter().chain(more);
     // Whoever has the HA1 of a user can authenticate as that user.
     let ha1s = users.clone().filter_map(|user| user.value.ha1.as_ref());
     let users = users.filter_map(|user| user.value.password.as_ref());
@@ -142,7 +153,8 @@ fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let keys = keys.filter_map(|key| key.value.secret.as_ref());
     let tokens = api.flat_map(|api| api.value.tokens.value.iter());
     let tokens = tokens.filter_map(|token| token.value.secret.as_ref());
-    let token_keys = auth.token_keys.value.iter();
+    let more = realms().flat_map(|auth| auth.token_keys.value.iter());
+    let token_keys = auth.token_keys.value.iter().chain(more);
     let token_keys = token_keys.filter_map(|key| key.value.secret.as_ref());
     let written = users
         .chain(keys)

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use super::section::sections;
 use super::text::{
-    AfterExpiry, Algorithm, ClientAddresses, Domain, External, Ha1, Ha1Sha256, HostName, Level,
-    LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend,
+    AfterExpiry, Algorithm, Arrival, ClientAddresses, Domain, External, Ha1, Ha1Sha256, HostName,
+    Level, LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend,
 };
 use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
-use super::uri::Origin;
+use super::uri::{Origin, PageOrigin};
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
 use crate::auth::TokenIntegrity;
@@ -30,6 +30,7 @@ sections! {
         nat_discovery: NatDiscovery,
         peers: Peers = "{}",
         limits: Limits = "{}",
+        realms: Vec<At<RealmTable>> = "[]",
         api: Api,
         log: Log = "{}",
         server: Server = "{}",
@@ -160,6 +161,50 @@ sections! {
         handshake_timeout: Period<1, 300> = r#""10s""#,
     }
 
+    /// A realm beside the default one.
+    struct RealmTable {
+        name: Realm,
+        origins: Vec<At<PageOrigin>>,
+        server_names: Vec<At<HostName>>,
+        listen: Vec<At<Arrival>>,
+        auth: RealmAuth = "{}",
+        peers: RealmPeers = "{}",
+        limits: RealmLimits = "{}",
+    }
+
+    /// Who may use the relay in a realm. What has no default here and is optional in `[auth]` is inherited.
+    struct RealmAuth {
+        shared_secrets: Vec<At<SecretText>> = "[]",
+        shared_secret_files: Vec<At<PathBuf>> = "[]",
+        shared_secret_env: Vec<At<String>> = "[]",
+        separator: Separator,
+        after_expiry: AfterExpiry,
+        refresh_past_expiry: Period<0, { 30 * DAY }>,
+        users: Vec<At<User>> = "[]",
+        token_server_name: ServerName,
+        token_integrity: TokenIntegrity,
+        token_keys: Vec<At<TokenKey>> = "[]",
+    }
+
+    /// Which peers may be reached in a realm: inherited, unless written.
+    struct RealmPeers {
+        deny_special_purpose: bool,
+        deny_own_addresses: bool,
+        deny: Vec<At<PeerRange>>,
+        allow: Vec<At<PeerRange>>,
+        name_rule_in_reply: bool,
+    }
+
+    /// How much anyone may do in a realm: inherited, unless written.
+    struct RealmLimits {
+        allocations_per_user: Number<1, 1_000_000>,
+        allocations_per_client_address: Number<1, 1_000_000>,
+        allocations_total: Number<1, 1_000_000>,
+        bandwidth_per_allocation: BitRate,
+        bandwidth_per_user: BitRate,
+        bandwidth_total: BitRate,
+    }
+
     /// The HTTP interface.
     struct Api {
         listen: Vec<At<SocketAddr>> = r#"["127.0.0.1:3480"]"#,
@@ -177,6 +222,7 @@ sections! {
     /// A key that may ask for credentials.
     struct ApiKey {
         name: Name,
+        realm: Realm,
         secret: SecretText,
         secret_file: PathBuf,
         secret_env: String,
@@ -185,6 +231,7 @@ sections! {
     /// A key that verifies tokens.
     struct Token {
         name: Name,
+        realm: Realm,
         algorithm: Algorithm,
         secret: SecretText,
         secret_file: PathBuf,

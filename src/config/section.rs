@@ -23,6 +23,7 @@ macro_rules! sections {
         $( $key:ident : $type:ty $(= $default:literal)? , )*
     } )*) => { $(
         $(#[$doc])*
+        #[derive(Clone)]
         pub(super) struct $name {
             $( pub $key: sections!(@type $type $(, $default)?), )*
         }

@@ -11,7 +11,7 @@ use super::value::{At, Reader, Text, Value, choose};
 use crate::admission::peer_filter::PeerRange;
 use crate::auth::TokenIntegrity;
 use crate::net::Backend;
-use crate::turn::{ChannelNumbers, IcmpErrors};
+use crate::turn::{ChannelNumbers, IcmpErrors, ServerAddress};
 
 /// The longest USERNAME in bytes (RFC 8489 §14.3: fewer than 509).
 pub const MAX_USERNAME: usize = 508;
@@ -146,7 +146,7 @@ pub fn domain(text: &str) -> Result<String, String> {
     Domain::parse(text.strip_suffix('.').unwrap_or(text)).map(|domain| domain.0)
 }
 
-/// A name that clients ask for in TLS, in lower case.
+/// A name that clients ask for in TLS, in lower case; or `*.` and all of it but its first label.
 #[derive(Clone)]
 pub(super) struct HostName(pub String);
 
@@ -156,8 +156,24 @@ impl Text for HostName {
     fn parse(text: &str) -> Result<Self, String> {
         match Domain::parse(text.strip_prefix("*.").unwrap_or(text)) {
             Ok(_) => Ok(Self(text.to_ascii_lowercase())),
-            Err(_) => Err(format!("`{text}` is no name that a certificate could have")),
+            Err(_) => Err(format!("`{text}` is no name that a server could have")),
         }
+    }
+}
+
+/// Where the clients of a realm arrive.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival(pub ServerAddress);
+
+impl Text for Arrival {
+    const WANTED: &'static str =
+        "an address out of [listen], such as \"203.0.113.5:3478\", or without a port for each one";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let ip = text.parse().map(ServerAddress::Ip);
+        let address = ip.or_else(|_| text.parse().map(ServerAddress::Port));
+        let address = address.map(Self);
+        address.map_err(|_| format!("`{text}` is not an address"))
     }
 }
 

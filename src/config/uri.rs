@@ -47,6 +47,21 @@ impl Text for Origin {
     }
 }
 
+/// The ORIGIN that clients of a realm send.
+#[derive(Clone)]
+pub(super) struct PageOrigin(pub String);
+
+impl Text for PageOrigin {
+    const WANTED: &'static str = Origin::WANTED;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Err("`*` is no origin: whom no other realm claims gets the default one".into());
+        }
+        Origin::parse(text).map(|origin| Self(origin.0))
+    }
+}
+
 impl Text for ServerUri {
     const WANTED: &'static str = "a URI such as \"turn:turn.example.org:3478?transport=udp\" or \"turns:turn.example.org:5349?transport=tcp\"";
 

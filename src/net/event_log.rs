@@ -51,6 +51,7 @@ impl EventLog {
     fn opened(&self, opened: &AllocationOpened) {
         info!(
             allocation = opened.serial,
+            realm = opened.realm.as_deref(),
             user = opened.user,
             client = %self.shown(opened.flow.five_tuple.client.ip()),
             transport = %opened.flow.five_tuple.transport,
@@ -63,6 +64,7 @@ impl EventLog {
     fn moved(&self, moved: &AllocationMoved) {
         info!(
             allocation = moved.serial,
+            realm = moved.realm.as_deref(),
             user = moved.user,
             client = %self.shown(moved.flow.five_tuple.client.ip()),
             transport = %moved.flow.five_tuple.transport,
@@ -74,6 +76,7 @@ impl EventLog {
         let traffic = &ended.traffic;
         info!(
             allocation = ended.serial,
+            realm = ended.realm.as_deref(),
             user = ended.user,
             client = %self.shown(ended.flow.five_tuple.client.ip()),
             transport = %ended.flow.five_tuple.transport,
@@ -99,16 +102,17 @@ impl EventLog {
         let method = format_args!("{:?}", refused.method);
         let client = self.shown(refused.client.ip());
         let (user, peer) = (refused.username.as_deref(), refused.peer.map(|peer| peer.0));
+        let realm = refused.realm.as_deref();
         let (refusal, reason) = (refused.reject.label(), refused.reject.detail());
         match loudness {
             Loudness::Debug => {
-                debug!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+                debug!(code, refusal, %method, %client, realm, user, ?peer, reason, "refused")
             }
             Loudness::Info => {
-                info!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+                info!(code, refusal, %method, %client, realm, user, ?peer, reason, "refused")
             }
             Loudness::Warn => {
-                warn!(code, refusal, %method, %client, user, ?peer, reason, "refused")
+                warn!(code, refusal, %method, %client, realm, user, ?peer, reason, "refused")
             }
         }
     }

@@ -132,6 +132,23 @@ pub struct NamedCertificate {
     pub certificate: Certificate,
 }
 
+/// A realm beside the default one.
+#[derive(Clone)]
+pub struct Realm {
+    /// What chooses it.
+    pub chosen_by: crate::turn::ChosenBy,
+    /// Credentials.
+    pub auth: crate::auth::Settings,
+    /// Which peers may be reached.
+    pub peers: crate::admission::peer_filter::Settings,
+    /// How many allocations there may be; all realms together have what the default one has.
+    pub quotas: crate::admission::quota::Settings,
+    /// How many bytes per second may be relayed; all realms together have what the default one has.
+    pub bandwidth: crate::admission::bandwidth::Settings,
+    /// Whether a 403 names the rule that denied the peer.
+    pub name_rule_in_reply: bool,
+}
+
 /// Everything that a running relay is made from.
 #[derive(Clone)]
 pub struct Relay {
@@ -143,6 +160,10 @@ pub struct Relay {
     pub auth: crate::auth::Settings,
     /// Limits and peer rules.
     pub admission: crate::admission::Settings,
+    /// Whether a 403 names the rule that denied the peer.
+    pub name_rule_in_reply: bool,
+    /// Realms beside the one of `auth`.
+    pub realms: Vec<Realm>,
     /// Whether logs show client addresses in full.
     pub log_full_addresses: bool,
 }

@@ -20,12 +20,12 @@ use super::streams::{StreamSettings, Streams, TlsConfigs, dtls_config, tls_confi
 use super::sys::{Backend, ReadySet};
 use super::worker::{Worker, WorkerParts};
 use super::{HttpService, Listener, ListenerTransport, Relay, event_loop, listeners, sys};
-use crate::admission::bandwidth::{Total, TotalLease};
+use crate::admission::bandwidth::{self, Total, TotalLease};
 use crate::admission::peer_filter::PeerFilter;
 use crate::admission::quota::Quotas;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::auth::Authenticator;
-use crate::turn::{NonceKey, Parts, RelayedAddresses, Server, TicketKey};
+use crate::turn::{ChosenBy, NonceKey, Parts, RealmParts, RelayedAddresses, Server, TicketKey};
 
 /// A relay that serves clients until it is stopped or dropped.
 pub struct Running {
@@ -37,9 +37,7 @@ pub struct Running {
 
 /// What all workers share.
 struct Shared {
-    auth: Arc<Authenticator>,
-    peers: Arc<PeerFilter>,
-    quotas: Arc<Quotas>,
+    realms: Vec<SharedRealm>,
     total: Arc<Total>,
     relayed: Arc<RelayedAddresses>,
     reservations: Arc<Reservations>,
@@ -53,6 +51,60 @@ struct Shared {
     dtls: Option<(Arc<DtlsConfig>, CookieKey)>,
     mailboxes: Arc<[Mailbox]>,
     backend: Backend,
+}
+
+/// What all workers share of one realm.
+struct SharedRealm {
+    chosen_by: ChosenBy,
+    auth: Arc<Authenticator>,
+    peers: Arc<PeerFilter>,
+    quotas: Arc<Quotas>,
+    bandwidth: bandwidth::Settings,
+    total: Option<Arc<Total>>,
+    name_rule_in_reply: bool,
+}
+
+impl SharedRealm {
+    /// The default realm, then the other ones.
+    fn all(relay: &Relay) -> Vec<Self> {
+        let Relay {
+            auth, admission, ..
+        } = relay;
+        let quotas = Quotas::new(admission.quotas.clone(), &admission.bandwidth);
+        let default = Self {
+            chosen_by: ChosenBy::default(),
+            auth: Arc::new(Authenticator::new(auth.clone())),
+            peers: Arc::new(PeerFilter::new(&admission.peers)),
+            quotas: Arc::clone(&quotas),
+            bandwidth: admission.bandwidth.clone(),
+            total: None,
+            name_rule_in_reply: relay.name_rule_in_reply,
+        };
+        let others = relay.realms.iter().map(|realm| Self {
+            chosen_by: realm.chosen_by.clone(),
+            auth: Arc::new(Authenticator::new(realm.auth.clone())),
+            peers: Arc::new(PeerFilter::new(&realm.peers)),
+            quotas: quotas.beside(realm.quotas.clone(), &realm.bandwidth),
+            bandwidth: realm.bandwidth.clone(),
+            // What is no less than the server's needs no bucket of its own.
+            total: (realm.bandwidth.total < admission.bandwidth.total)
+                .then(|| Total::new(&realm.bandwidth)),
+            name_rule_in_reply: realm.name_rule_in_reply,
+        });
+        std::iter::once(default).chain(others).collect()
+    }
+
+    fn for_worker(&self) -> RealmParts {
+        RealmParts {
+            chosen_by: self.chosen_by.clone(),
+            auth: Arc::clone(&self.auth),
+            peers: Arc::clone(&self.peers),
+            quotas: Arc::clone(&self.quotas),
+            bandwidth: self.bandwidth.clone(),
+            total_bandwidth: self.total.clone().map(TotalLease::new),
+            name_rule_in_reply: self.name_rule_in_reply,
+        }
+    }
 }
 
 /// Opens every listener and starts the workers; on an error nothing is left running.
@@ -87,9 +139,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         .map_err(|error| StartError::system("make an event queue", &error))?;
     let (sockets, listeners) = listeners::open(&relay.net)?;
     let shared = Shared {
-        auth: Arc::new(Authenticator::new(relay.auth.clone())),
-        peers: Arc::new(PeerFilter::new(&relay.admission.peers)),
-        quotas: Quotas::new(relay.admission.quotas.clone(), &relay.admission.bandwidth),
+        realms: SharedRealm::all(&relay),
         total: Total::new(&relay.admission.bandwidth),
         relayed: Arc::new(RelayedAddresses::new(
             &relay.net.relay_addresses,
@@ -182,12 +232,11 @@ fn new_worker(
     sockets: Sockets,
 ) -> Result<Worker, StartError> {
     let limit = &relay.admission.unauthenticated_replies;
+    let mut realms = shared.realms.iter().map(SharedRealm::for_worker);
     let server = Server::new(Parts {
         settings: relay.turn.clone(),
-        auth: Arc::clone(&shared.auth),
-        peers: Arc::clone(&shared.peers),
-        quotas: Arc::clone(&shared.quotas),
-        bandwidth: relay.admission.bandwidth.clone(),
+        realm: realms.next().expect("the default realm is first"),
+        more_realms: realms.collect(),
         total_bandwidth: TotalLease::new(Arc::clone(&shared.total)),
         reply_limiter: SourceLimiter::new(limit, u64::from_le_bytes(random()?)),
         relayed: Arc::clone(&shared.relayed),

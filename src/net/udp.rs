@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::Range;
 
 use super::sys::{Datagram, Outbox, Received};
-use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, RealmId, Transport};
 
 /// A listening socket and what is about to be sent from it.
 pub(super) struct UdpListener {
@@ -52,6 +52,7 @@ impl UdpListener {
                 server: SocketAddr::new(ip, self.local.port()),
             },
             link: self.link,
+            realm: RealmId::DEFAULT,
         }
     }
 

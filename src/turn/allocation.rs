@@ -8,6 +8,7 @@ use super::method::Missing;
 use super::mobility::Mobility;
 use super::output::{ConnectionId, ReservationToken};
 use super::permission::Permissions;
+use super::realm::RealmId;
 use super::relayed_addresses::Protocol;
 use super::relays::Relays;
 use super::request::{Authenticated, By};
@@ -69,6 +70,8 @@ impl EndReason {
 
 /// Who an allocation belongs to.
 pub(super) struct Owner {
+    /// Whose keys, limits and peer rules hold for it, for as long as it lasts.
+    pub(super) realm: RealmId,
     /// The USERNAME that every later request must carry (RFC 8656 §5).
     pub(super) username: String,
     /// What quotas and logs know the user by.

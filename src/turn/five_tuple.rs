@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::realm::RealmId;
+
 /// The transport address of a client. Never mixes with a peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddr(pub SocketAddr);
@@ -82,11 +84,13 @@ impl LinkId {
     pub const NOWHERE: Self = Self(u32::MAX);
 }
 
-/// A five-tuple and the way to reach its client.
+/// A five-tuple, the way to reach its client, and what the shell knows of the realm that it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Who.
     pub five_tuple: FiveTuple,
     /// How.
     pub link: LinkId,
+    /// The realm of the server name that the client has asked TLS for; [`RealmId::DEFAULT`] says nothing.
+    pub realm: RealmId,
 }

@@ -167,6 +167,7 @@ impl Server {
             .push_back(Output::Event(Event::Ended(AllocationEnded {
                 serial: allocation.serial,
                 flow: allocation.flow,
+                realm: self.realms.get(allocation.owner.realm).name.clone(),
                 user: allocation.owner.user_id,
                 relayed: relayed.collect(),
                 age: now.saturating_duration_since(allocation.opened_at),

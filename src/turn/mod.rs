@@ -21,6 +21,7 @@ mod password_algorithms;
 mod peer_connections;
 mod peer_policy;
 mod permission;
+mod realm;
 mod redirect;
 mod reject;
 mod relayed_addresses;
@@ -39,6 +40,7 @@ pub use output::{
     Handover, Local, OpenError, OpenRelay, OpenedRelay, Output, Refused, RelayId, ReservationToken,
     ToClient, ToPeer, Want,
 };
+pub use realm::{ChosenBy, RealmId, RealmParts, ServerAddress};
 pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
 pub use relayed_addresses::{Family, Owner, Parity, Protocol, RelayAddress, RelayedAddresses};
@@ -96,8 +98,6 @@ pub struct Settings {
     pub alternates: Alternates,
     /// NAT behaviour discovery, where it is offered.
     pub nat_discovery: Option<NatDiscovery>,
-    /// Whether a 403 names the rule that denied the peer.
-    pub name_rule_in_reply: bool,
 }
 
 impl Default for Settings {
@@ -117,7 +117,6 @@ impl Default for Settings {
             draft_address_families: false,
             alternates: Alternates::default(),
             nat_discovery: None,
-            name_rule_in_reply: false,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Stateless nonces (RFC 8489 §9.2): nothing is stored for a client that has not authenticated.
 //!
 //! A nonce is the nonce cookie of RFC 8489 §9.2 with its security features, then base64 of the second it was issued in and
-//! an HMAC-SHA256 over that second, the cookie and the client's transport address. So it cannot be made up, used from
-//! another address, or have its feature bits changed.
+//! an HMAC-SHA256 over that second, the cookie, the realm and the client's transport address. So it cannot be made up, used
+//! from another address or in another realm, or have its feature bits changed.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -67,14 +67,16 @@ pub(super) struct Nonces {
     key: NonceKey,
     lifetime: Duration,
     cookie: String,
+    realm: String,
 }
 
 impl Nonces {
-    pub(super) fn new(key: NonceKey, lifetime: Duration, features: Features) -> Self {
+    pub(super) fn new(key: NonceKey, lifetime: Duration, features: Features, realm: &str) -> Self {
         Self {
             key,
             lifetime,
             cookie: features.cookie(),
+            realm: realm.to_owned(),
         }
     }
 
@@ -112,6 +114,8 @@ impl Nonces {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key.0[..]).expect("HMAC takes any key length");
         mac.update(self.cookie.as_bytes());
+        mac.update(&(self.realm.len() as u64).to_be_bytes());
+        mac.update(self.realm.as_bytes());
         mac.update(&issued.0.to_be_bytes());
         match client.ip() {
             IpAddr::V4(ip) => mac.update(&ip.octets()),
@@ -133,7 +137,12 @@ mod tests {
     }
 
     fn with(features: Features) -> Nonces {
-        Nonces::new(NonceKey::new([7; 32]), Duration::from_secs(60), features)
+        in_realm("example.org", features)
+    }
+
+    fn in_realm(realm: &str, features: Features) -> Nonces {
+        let lifetime = Duration::from_secs(60);
+        Nonces::new(NonceKey::new([7; 32]), lifetime, features, realm)
     }
 
     fn client(text: &str) -> ClientAddr {
@@ -157,6 +166,14 @@ mod tests {
             assert!(!nonces.is_fresh(nonce.as_bytes(), client(other), UnixTime(1000)));
             assert_ne!(nonces.issue(client(other), UnixTime(1000)), nonce);
         }
+    }
+
+    #[test]
+    fn a_nonce_serves_no_other_realm() {
+        let alice = client("192.0.2.1:1000");
+        let nonce = nonces().issue(alice, UnixTime(1000));
+        let other = in_realm("example.net", Features::default());
+        assert!(!other.is_fresh(nonce.as_bytes(), alice, UnixTime(1000)));
     }
 
     #[test]

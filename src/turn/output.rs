@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::allocation::{EndReason, Traffic};
@@ -207,6 +208,8 @@ pub struct AllocationOpened {
     pub serial: u64,
     /// Whose client.
     pub flow: Flow,
+    /// The realm, where there are several.
+    pub realm: Option<Arc<str>>,
     /// The user id.
     pub user: String,
     /// The relayed transport addresses, as peers see them: one, or one of each family.
@@ -220,6 +223,8 @@ pub struct AllocationOpened {
 pub struct AllocationMoved {
     /// A number that no other allocation of this server has.
     pub serial: u64,
+    /// The realm, where there are several.
+    pub realm: Option<Arc<str>>,
     /// The user id.
     pub user: String,
     /// Where the client is now.
@@ -233,6 +238,8 @@ pub struct AllocationEnded {
     pub serial: u64,
     /// Whose client.
     pub flow: Flow,
+    /// The realm, where there are several.
+    pub realm: Option<Arc<str>>,
     /// The user id.
     pub user: String,
     /// The relayed transport addresses that it had at its end, as peers saw them.
@@ -254,6 +261,8 @@ pub struct Refused {
     pub method: Method,
     /// Why not.
     pub reject: Reject,
+    /// The realm that the request was judged by, where there are several.
+    pub realm: Option<Arc<str>>,
     /// The user, where one was named.
     pub username: Option<String>,
     /// The peer, where it was about one.

@@ -11,6 +11,7 @@ use super::five_tuple::{Flow, Transport};
 use super::method::unknown_attributes;
 use super::output::{Event, Output, Refused, RelayId};
 use super::password_algorithms::{self, OFFERED};
+use super::realm::{Realm, RealmId};
 use super::reject::Reject;
 use super::server::Server;
 use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
@@ -29,6 +30,16 @@ pub(super) struct Authenticated {
     pub(super) user_id: String,
     pub(super) key: Key,
     pub(super) by: By,
+    /// The realm that it was judged by.
+    pub(super) realm: RealmId,
+}
+
+/// Whose request a signed refusal answers.
+#[derive(Clone, Copy)]
+pub(super) struct Signer<'a> {
+    pub(super) realm: RealmId,
+    pub(super) key: &'a Key,
+    pub(super) username: &'a str,
 }
 
 /// What a request is authenticated by.
@@ -72,23 +83,38 @@ impl Server {
     pub(super) fn handle_request(&mut self, flow: Flow, request: &Message<'_>, now: Now) {
         // The shell may come late to a deadline: what is due ends first, so that no request revives it.
         self.handle_timeout(now);
-        let authenticated = match self.authenticate(&flow, request, now) {
+        let realm = self.realm_for(&flow, request);
+        let authenticated = match self.authenticate(&flow, request, realm, now) {
             Ok(authenticated) => authenticated,
-            Err(reject) => return self.refuse_unsigned(flow, request, reject, now),
+            Err(reject) => return self.refuse_unsigned(flow, request, realm, reject, now),
         };
         let (key, username) = (authenticated.key.clone(), authenticated.username.clone());
-        if request.has_unknown(self.extensions) {
-            let reply = unknown_attributes(request, self.extensions).sign(key.as_bytes());
+        let signer = Signer {
+            realm,
+            key: &key,
+            username: &username,
+        };
+        let extensions = self.realms.get(realm).extensions;
+        if request.has_unknown(extensions) {
+            let reply = unknown_attributes(request, extensions).sign(key.as_bytes());
             let reject = Reject::UnknownAttributes;
-            self.note_refusal(&flow, request, reject, Some(&username), None);
+            self.note_refusal(&flow, request, realm, reject, Some(&username), None);
             return self.reply(flow, reply);
         }
         match self.obey(flow, request, authenticated, now) {
             Ok(None) => {}
             Ok(Some(reply)) => self.reply(flow, reply.sign(key.as_bytes())),
-            Err((reject, peer)) => {
-                self.refuse_signed_about(flow, request, (&key, &username), reject, peer)
-            }
+            Err((reject, peer)) => self.refuse_signed_about(flow, request, signer, reject, peer),
+        }
+    }
+
+    /// The realm to judge a request by: that of the allocation that it is for, else the one that its client chooses.
+    fn realm_for(&self, flow: &Flow, request: &Message<'_>) -> RealmId {
+        let relay = self.relay_of(&flow.five_tuple);
+        let relay = relay.or_else(|| self.relay_named_by(request));
+        match relay.and_then(|relay| self.allocation(relay)) {
+            Some(allocation) => allocation.owner.realm,
+            None => self.realms.choose(flow, request),
         }
     }
 
@@ -174,16 +200,17 @@ impl Server {
         &mut self,
         flow: &Flow,
         request: &Message<'_>,
+        realm: RealmId,
         now: Now,
     ) -> Result<Authenticated, Reject> {
         if !request.has_integrity() {
             return Err(Reject::NoCredentials);
         }
-        let auth = Arc::clone(&self.auth);
+        let auth = Arc::clone(&self.realms.get(realm).auth);
         let hash = request.get(ATTR_USERHASH);
         // No user has an empty name: a hash that is nobody's costs as much as another.
         let hashed = hash.map(|hash| auth.name_of(hash).unwrap_or_default());
-        let (Some(username), Some(realm), Some(nonce)) = (
+        let (Some(username), Some(named), Some(nonce)) = (
             request.text(ATTR_USERNAME).or(hashed),
             request.text(ATTR_REALM),
             request.get(ATTR_NONCE),
@@ -194,11 +221,11 @@ impl Server {
             return Err(Reject::Malformed("USERNAME is 508 bytes at most"));
         }
         let algorithm = password_algorithms::chosen(request, auth.has_every_algorithm())?;
-        if realm != auth.realm() {
+        if named != auth.realm() {
             return Err(Reject::BadCredentials(AuthError::WrongPassword));
         }
         let verify = &mut |key: &Key| integrity::verify(request, key.as_bytes());
-        let authenticated = if let Some(token) = self.token_of(request) {
+        let authenticated = if let Some(token) = self.token_of(request, realm) {
             let authorized = auth.authorize(username, token, now.unix, verify);
             let authorized = authorized.map_err(Reject::BadCredentials)?;
             Authenticated {
@@ -208,6 +235,7 @@ impl Server {
                 by: By::Token {
                     left: authorized.left,
                 },
+                realm,
             }
         } else if let Some(owner) = self.owner_of(flow, username, request) {
             owner
@@ -221,9 +249,10 @@ impl Server {
                 by: By::Credential {
                     expires: credential.expires,
                 },
+                realm,
             }
         };
-        if !self.is_fresh(nonce, flow, request, now) {
+        if !self.is_fresh(nonce, flow, request, realm, now) {
             return Err(Reject::StaleNonce);
         }
         Ok(authenticated)
@@ -231,22 +260,30 @@ impl Server {
 
     /// Whether a nonce is the client's. Who asks for something of an allocation from elsewhere may use the one that it has there:
     /// coturn's clients do, and it saves a round trip.
-    fn is_fresh(&self, nonce: &[u8], flow: &Flow, request: &Message<'_>, now: Now) -> bool {
+    fn is_fresh(
+        &self,
+        nonce: &[u8],
+        flow: &Flow,
+        request: &Message<'_>,
+        realm: RealmId,
+        now: Now,
+    ) -> bool {
+        let nonces = &self.realms.get(realm).nonces;
         let there = (self.relay_named_by(request)).and_then(|relay| self.allocation(relay));
         let before = there.and_then(|a| a.mobility.as_ref()?.was_at(now.instant));
         let there = there.map(|allocation| allocation.flow.five_tuple.client);
         [Some(flow.five_tuple.client), there, before]
             .into_iter()
             .flatten()
-            .any(|client| self.nonces.is_fresh(nonce, client, now.unix))
+            .any(|client| nonces.is_fresh(nonce, client, now.unix))
     }
 
     /// The access token to judge a request by. RFC 7635 §9 has it in Allocate and Refresh only: what else an allocation's
     /// client asks for is signed with the key that is known, and a token in it says nothing.
-    fn token_of<'m>(&self, request: &Message<'m>) -> Option<&'m [u8]> {
+    fn token_of<'m>(&self, request: &Message<'m>, realm: RealmId) -> Option<&'m [u8]> {
         let asks = matches!(request.method(), Method::Allocate | Method::Refresh);
         let token = request.get(ATTR_ACCESS_TOKEN);
-        token.filter(|_| asks && self.extensions.access_tokens)
+        token.filter(|_| asks && self.realms.get(realm).extensions.access_tokens)
     }
 
     /// The owner of the allocation that a request is for, if it is signed with its key.
@@ -267,24 +304,33 @@ impl Server {
             user_id: owner.user_id.clone(),
             key: owner.key.clone(),
             by: By::Owner,
+            realm: owner.realm,
         })
     }
 
     /// Refuses a request whose credentials do not hold: with a challenge, unless it is malformed (RFC 8489 §9.2.4).
-    fn refuse_unsigned(&mut self, flow: Flow, request: &Message<'_>, reject: Reject, now: Now) {
+    fn refuse_unsigned(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        realm: RealmId,
+        reject: Reject,
+        now: Now,
+    ) {
         if !self.may_answer(&flow, now) {
             return;
         }
         let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
         if matches!(reject.code(), CODE_UNAUTHORIZED | CODE_STALE_NONCE) {
-            let nonce = self.nonces.issue(flow.five_tuple.client, now.unix);
-            let algorithms = self.auth.has_every_algorithm().then_some(&OFFERED[..]);
+            let Realm { auth, nonces, .. } = self.realms.get(realm);
+            let nonce = nonces.issue(flow.five_tuple.client, now.unix);
+            let algorithms = auth.has_every_algorithm().then_some(&OFFERED[..]);
             reply = reply
-                .challenge(self.auth.realm(), &nonce, algorithms)
-                .third_party_authorization(self.auth.token_server_name());
+                .challenge(auth.realm(), &nonce, algorithms)
+                .third_party_authorization(auth.token_server_name());
         }
         let username = request.text(ATTR_USERNAME);
-        self.note_refusal(&flow, request, reject, username, None);
+        self.note_refusal(&flow, request, realm, reject, username, None);
         self.reply(flow, reply.finish());
     }
 
@@ -293,11 +339,10 @@ impl Server {
         &mut self,
         flow: Flow,
         request: &Message<'_>,
-        key: &Key,
-        username: &str,
+        signer: Signer<'_>,
         reject: Reject,
     ) {
-        self.refuse_signed_about(flow, request, (key, username), reject, None);
+        self.refuse_signed_about(flow, request, signer, reject, None);
     }
 
     /// Refuses a request about a peer.
@@ -305,11 +350,12 @@ impl Server {
         &mut self,
         flow: Flow,
         request: &Message<'_>,
-        (key, username): (&Key, &str),
+        signer: Signer<'_>,
         reject: Reject,
         peer: Option<PeerAddr>,
     ) {
-        let reason = reject.reason(self.settings.name_rule_in_reply);
+        let name_rule = self.realms.get(signer.realm).name_rule_in_reply;
+        let reason = reject.reason(name_rule);
         let mut reply = Reply::error(request, reject.code(), &reason);
         if reject == Reject::TryAlternate {
             let alternates = &self.settings.alternates;
@@ -317,8 +363,9 @@ impl Server {
         }
         let reply = reply
             .software(self.settings.software.as_deref())
-            .sign(key.as_bytes());
-        self.note_refusal(&flow, request, reject, Some(username), peer);
+            .sign(signer.key.as_bytes());
+        let username = Some(signer.username);
+        self.note_refusal(&flow, request, signer.realm, reject, username, peer);
         self.reply(flow, reply);
     }
 
@@ -326,6 +373,7 @@ impl Server {
         &mut self,
         flow: &Flow,
         request: &Message<'_>,
+        realm: RealmId,
         reject: Reject,
         username: Option<&str>,
         peer: Option<PeerAddr>,
@@ -337,6 +385,7 @@ impl Server {
                 client: flow.five_tuple.client,
                 method: request.method(),
                 reject,
+                realm: self.realms.get(realm).name.clone(),
                 username,
                 peer,
             })));

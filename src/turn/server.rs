@@ -14,18 +14,15 @@ use super::five_tuple::{ClientAddr, FiveTuple, Flow, Transport};
 use super::method::PendingAllocate;
 use super::mobility::{TicketKey, Tickets, Ways};
 use super::nat_discovery::Discovery;
-use super::nonce::{Features, NonceKey, Nonces};
+use super::nonce::NonceKey;
 use super::output::{Handover, Local, Output, RelayId, ToPeer};
 use super::peer_connections::PeerConnections;
-use super::peer_policy::PeerPolicy;
+use super::realm::{Common, RealmId, RealmParts, Realms};
 use super::relayed_addresses::RelayedAddresses;
 use super::slots::Slots;
 use super::{Now, Settings};
-use crate::admission::bandwidth::{self, Meter, TotalLease};
-use crate::admission::peer_filter::PeerFilter;
-use crate::admission::quota::{Admitted, Quotas};
+use crate::admission::bandwidth::TotalLease;
 use crate::admission::rate_limit::SourceLimiter;
-use crate::auth::Authenticator;
 use crate::wire::reply::SmallReply;
 use crate::wire::{Class, Extensions, Kind, Malformed, Message, Method, classic, classify};
 
@@ -33,14 +30,10 @@ use crate::wire::{Class, Extensions, Kind, Malformed, Message, Method, classic, 
 pub struct Parts {
     /// The protocol's settings.
     pub settings: Settings,
-    /// Who may come in.
-    pub auth: Arc<Authenticator>,
-    /// Which peers may be reached.
-    pub peers: Arc<PeerFilter>,
-    /// How many allocations there may be.
-    pub quotas: Arc<Quotas>,
-    /// How much each of them may move.
-    pub bandwidth: bandwidth::Settings,
+    /// The default realm.
+    pub realm: RealmParts,
+    /// The other ones.
+    pub more_realms: Vec<RealmParts>,
     /// This worker's part of the whole bandwidth.
     pub total_bandwidth: TotalLease,
     /// How often the unauthenticated are answered.
@@ -70,9 +63,7 @@ pub struct Parts {
 /// 4. waits no longer than until [`poll_timeout`](Self::poll_timeout).
 pub struct Server {
     pub(super) settings: Settings,
-    pub(super) auth: Arc<Authenticator>,
-    pub(super) policy: PeerPolicy,
-    pub(super) quotas: Arc<Quotas>,
+    pub(super) realms: Realms,
     pub(super) relayed: Arc<RelayedAddresses>,
     pub(super) total_bandwidth: TotalLease,
     pub(super) deadlines: Deadlines,
@@ -81,8 +72,6 @@ pub struct Server {
     pub(super) slots: Slots,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
-    bandwidth: bandwidth::Settings,
-    pub(super) nonces: Nonces,
     limiter: SourceLimiter,
     pub(super) discovery: Option<Discovery>,
     pub(super) by_client: ByClient,
@@ -93,7 +82,7 @@ pub struct Server {
     pub(super) via: Option<usize>,
     /// Allocations that there are.
     pub(super) live: usize,
-    /// What is understood beside RFC 8489 and RFC 8656.
+    /// What is understood beside RFC 8489 and RFC 8656 where no realm is chosen.
     pub(super) extensions: Extensions,
     /// Relays that are open.
     pub(super) relays: usize,
@@ -172,27 +161,22 @@ pub struct Counters {
 impl Server {
     /// Makes a relay without allocations.
     pub fn new(parts: Parts) -> Self {
-        let lifetime = parts.settings.nonce_lifetime;
-        let features = Features {
-            password_algorithms: parts.auth.has_every_algorithm(),
-            username_anonymity: parts.auth.knows_hashes(),
+        let common = Common {
+            relayed: &parts.relayed,
+            nonce_key: parts.nonce_key,
+            nonce_lifetime: parts.settings.nonce_lifetime,
         };
+        let realms = Realms::new(parts.realm, parts.more_realms, &common);
         let mut rng = StdRng::from_seed(parts.seed);
         let discovery = parts.settings.nat_discovery.as_ref();
         let discovery = discovery.map(|offered| Discovery::new(offered, rng.next_u64()));
         Self {
-            extensions: Extensions {
-                access_tokens: parts.auth.token_server_name().is_some(),
-            },
-            policy: PeerPolicy::new(parts.peers, Arc::clone(&parts.relayed)),
+            extensions: realms.extensions(),
+            realms,
             settings: parts.settings,
-            auth: parts.auth,
-            quotas: parts.quotas,
             relayed: parts.relayed,
-            bandwidth: parts.bandwidth,
             total_bandwidth: parts.total_bandwidth,
             limiter: parts.reply_limiter,
-            nonces: Nonces::new(parts.nonce_key, lifetime, features),
             rng,
             discovery,
             deadlines: Deadlines::default(),
@@ -368,8 +352,9 @@ impl Server {
         serial
     }
 
-    pub(super) fn meter(&self, admitted: &Admitted) -> Meter {
-        Meter::new(&self.bandwidth, Arc::clone(admitted.user_bandwidth()))
+    /// The realm of a name in a TLS ClientHello, for [`Flow::realm`].
+    pub fn realm_of_server_name(&self, name: &str) -> RealmId {
+        self.realms.by_server_name(name).unwrap_or_default()
     }
 
     pub(super) fn random<const N: usize>(&mut self) -> [u8; N] {

@@ -20,6 +20,8 @@ pub const ATTR_PASSWORD_ALGORITHM: AttrType = AttrType(0x001D);
 pub const ATTR_ACCESS_TOKEN: AttrType = AttrType(0x001B);
 /// THIRD-PARTY-AUTHORIZATION (RFC 7635 §6.1).
 pub const ATTR_THIRD_PARTY_AUTHORIZATION: AttrType = AttrType(0x802E);
+/// ORIGIN (draft-johnston-tram-stun-origin, with coturn's number).
+pub const ATTR_ORIGIN: AttrType = AttrType(0x802F);
 /// USERHASH (RFC 8489 §14.4).
 pub const ATTR_USERHASH: AttrType = AttrType(0x001E);
 /// PASSWORD-ALGORITHMS (RFC 8489 §14.11).

@@ -11,7 +11,7 @@ mod tokens;
 
 use std::time::Duration;
 
-use uturn::api::{ApiKey, Running, Settings, start};
+use uturn::api::{ApiKey, Running, Settings, Signers, start};
 use uturn::auth::Secret;
 
 /// A server on a free port, with the API key `web` / [`KEY`].
@@ -42,6 +42,7 @@ fn open_settings() -> Settings {
             "turns:turn.example.org:5349?transport=tcp".to_owned(),
         ],
         signing_secret: Some(Secret::new(SIGNING_SECRET)),
+        signers: Signers::default(),
         separator: ':',
         default_ttl: Duration::from_secs(3600),
         max_ttl: Duration::from_secs(7200),

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use uturn::api::{Settings, start};
+use uturn::api::{ApiKey, Settings, Signer, start};
 use uturn::auth::{Secret, password_for};
 
 use crate::client::{get, post, request};
@@ -48,6 +48,40 @@ fn the_root_answers_in_the_drafts_shape() {
         ])
     );
     assert_eq!(answer.as_object().expect("an object").len(), 4);
+}
+
+#[test]
+fn a_key_of_another_realm_has_its_secret_and_separator() {
+    let mut settings = settings();
+    settings.keys.push(ApiKey {
+        name: "other".to_owned(),
+        secret: Secret::new("an API key of another realm"),
+    });
+    let signer = Signer {
+        secret: Secret::new("what the other realm shares"),
+        separator: '-',
+    };
+    settings.signers.keys.insert("other".to_owned(), signer);
+    let server = serve(settings);
+    let asked = get(&server, "/?service=turn&username=alice");
+    let answer = asked
+        .bearer("an API key of another realm")
+        .send()
+        .credentials();
+    let username = answer["username"].as_str().expect("a username");
+    assert!(username.ends_with("-alice"), "{username}");
+    let expected = password_for(&Secret::new("what the other realm shares"), username);
+    assert_eq!(answer["password"], expected.as_str());
+    let answer = get(&server, "/?service=turn&username=alice")
+        .bearer(KEY)
+        .send()
+        .credentials();
+    assert_signed(
+        &answer["username"],
+        &answer["password"],
+        Some("alice"),
+        3600,
+    );
 }
 
 #[test]

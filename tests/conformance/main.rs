@@ -19,6 +19,7 @@ mod client;
 mod namespace;
 mod target;
 
+mod realms;
 mod rest;
 mod rfc5780;
 mod rfc5928;

@@ -35,7 +35,8 @@ use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVer
 use crate::client::{Client, Credentials, Link};
 use flavour::{ALICE, BOB, CAROL, SECOND_SECRET, SECRET, ZOE};
 pub use flavour::{
-    ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour, TOKEN_KEYS, TOKEN_SERVER_NAME,
+    ALTERNATE_DOMAIN, ALTERNATES, EXTERNAL_ADDRESS, Flavour, OTHER_ALICE, OTHER_ORIGIN,
+    OTHER_REALM, OTHER_SERVER_NAME, REALM, TOKEN_KEYS, TOKEN_SERVER_NAME,
 };
 use process::Process;
 
@@ -207,6 +208,24 @@ impl Target {
 
     pub fn dtls_address(&self) -> Option<SocketAddr> {
         self.dtls.or_else(|| not_run("UTURN_TEST_SERVER_DTLS"))
+    }
+
+    /// TLS with a server that goes by this name.
+    pub fn tls_named(&self, name: &'static str) -> Option<Client> {
+        let address = self
+            .tls_address()
+            .or_else(|| not_run("UTURN_TEST_SERVER_TLS"))?;
+        let config = Arc::new(self.tls_config(DEFAULT_VERSIONS)?);
+        let link = Link::tls_named(address, name, config);
+        Some(Client::new(link, &self.alice))
+    }
+
+    /// UDP to the port that the second realm listens on, where a server of [`Flavour::Realms`] was started here.
+    pub fn udp_to_the_other_realm(&self) -> Option<Client> {
+        let process =
+            (self.process.as_ref()).or_else(|| not_run("a server started by the tests"))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process.ports().relay));
+        Some(Client::new(Link::udp(address.ip(), address), &self.alice))
     }
 
     /// TCP without TLS, to the port for TLS.

@@ -20,6 +20,7 @@ mod permissions;
 mod policy;
 mod ports;
 mod quotas;
+mod realms;
 mod refusals;
 mod reservations;
 mod tcp_relaying;

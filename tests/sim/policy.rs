@@ -93,7 +93,7 @@ fn configured_ranges_are_denied_every_way() {
 #[test]
 fn a_refusal_names_its_rule_to_the_operator_and_only_if_asked_to_the_client() {
     for named in [false, true] {
-        let mut net = Net::with(|setup| setup.turn.name_rule_in_reply = named);
+        let mut net = Net::with(|setup| setup.name_rule_in_reply = named);
         let alice = net.allocate("alice");
         let peer = at("10.0.0.1:80");
         let response = net.request(alice, Request::create_permission(&[peer]));

@@ -55,6 +55,8 @@ pub fn loopback_relay() -> Relay {
         },
         turn: turn::Settings::default(),
         auth: auth_settings(),
+        name_rule_in_reply: false,
+        realms: Vec::new(),
         admission,
         log_full_addresses: false,
     }

@@ -1,7 +1,7 @@
 //! How many bytes per second may be relayed: token buckets, one per direction.
 //!
 //! Each allocation holds a [`Meter`] and asks it for every packet. Three buckets have to hold the bytes:
-//! the allocation's own, the one that its user's allocations share, and the server's. `bucket.rs` is
+//! the allocation's own, the one that its user's allocations share, and the server's; a realm may have one, too. `bucket.rs` is
 //! the arithmetic; `lease.rs` keeps threads from meeting at a shared bucket.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Settings {
     pub per_allocation: u64,
     /// Per user id, over all allocations.
     pub per_user: u64,
-    /// On this server.
+    /// On this server, or in one realm of it.
     pub total: u64,
 }
 
@@ -55,7 +55,10 @@ pub enum Exceeded {
     /// [`Settings::per_user`].
     #[error("the user's bandwidth is exceeded")]
     User,
-    /// [`Settings::total`].
+    /// [`Settings::total`] of a realm.
+    #[error("the realm's bandwidth is exceeded")]
+    Realm,
+    /// [`Settings::total`] of the server.
     #[error("the server's bandwidth is exceeded")]
     Total,
 }
@@ -76,7 +79,7 @@ impl UserBandwidth {
 pub struct Total(SharedBuckets);
 
 impl Total {
-    /// One for the server.
+    /// One for the server, or for one realm of it.
     pub fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self(SharedBuckets::new(settings.total)))
     }
@@ -121,7 +124,8 @@ impl Meter {
         }
     }
 
-    /// Takes a packet's bytes from every bucket, or from none.
+    /// Takes a packet's bytes from every bucket, or from none: the allocation's, its user's, its realm's where that has one, and
+    /// the server's.
     ///
     /// Never blocks and never allocates; mostly it touches nothing that another thread does (about 10 ns).
     pub fn take(
@@ -129,14 +133,24 @@ impl Meter {
         direction: Direction,
         bytes: usize,
         now: Instant,
-        total: &mut TotalLease,
+        (mut realm, total): (Option<&mut TotalLease>, &mut TotalLease),
     ) -> Result<(), Exceeded> {
         let allocation = self.allocation.get_mut(direction);
         let full_at = allocation.after(bytes, now).ok_or(Exceeded::Allocation)?;
         if !self.user_lease.take(&self.user.0, direction, bytes, now) {
             return Err(Exceeded::User);
         }
+        // Most servers have one realm, which has no total of its own.
+        if let Some(realm) = &mut realm
+            && !realm.take(direction, bytes, now)
+        {
+            self.user_lease.give_back(direction, bytes);
+            return Err(Exceeded::Realm);
+        }
         if !total.take(direction, bytes, now) {
+            if let Some(realm) = realm {
+                realm.lease.give_back(direction, bytes);
+            }
             self.user_lease.give_back(direction, bytes);
             return Err(Exceeded::Total);
         }
@@ -208,7 +222,7 @@ mod tests {
             let mut user = Self::new(settings, allocations);
             for meter in &mut user.meters {
                 for direction in [ToPeer, ToClient] {
-                    assert_eq!(meter.take(direction, 1000, user.now, total), Ok(()));
+                    assert_eq!(meter.take(direction, 1000, user.now, (None, total)), Ok(()));
                 }
             }
             user.now += 10 * SECOND;
@@ -225,7 +239,7 @@ mod tests {
             let meter = &mut self.meters[allocation];
             let mut passed = 0;
             loop {
-                match meter.take(direction, 1000, self.now, total) {
+                match meter.take(direction, 1000, self.now, (None, total)) {
                     Ok(()) => passed += 1,
                     Err(exceeded) => return (passed, exceeded),
                 }
@@ -313,6 +327,43 @@ mod tests {
     }
 
     #[test]
+    fn a_realm_is_held_to_its_limit_and_leaves_the_rest_to_others() {
+        let (_, mut realm) = limits(AMPLE, AMPLE, 1_000_000);
+        let (settings, mut server) = limits(AMPLE, AMPLE, AMPLE);
+        let mut alice = User::rested(&settings, 1, &mut server);
+        let mut take =
+            |now| alice.meters[0].take(ToPeer, 1000, now, (Some(&mut realm), &mut server));
+        let mut now = alice.now;
+        assert_eq!(take(now), Ok(()));
+        now += 10 * SECOND;
+        let passed = (0..).take_while(|_| take(now).is_ok()).count();
+        assert_eq!((passed, take(now)), (1000, Err(Exceeded::Realm)));
+        let mut bob = User::new(&settings, 1);
+        bob.now = now;
+        assert_eq!(bob.send(0, ToPeer, &mut server).0, FRESH);
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_not_taken_from_the_realm() {
+        let (_, mut realm) = limits(AMPLE, AMPLE, 1_000_000);
+        let (settings, mut exhausted) = limits(AMPLE, AMPLE, 1);
+        let mut user = User::new(&settings, 1);
+        user.send(0, ToPeer, &mut exhausted);
+        user.now += SECOND;
+        let meter = &mut user.meters[0];
+        for _ in 0..10_000 {
+            let totals = (Some(&mut realm), &mut exhausted);
+            assert_eq!(
+                meter.take(ToPeer, 1000, user.now, totals),
+                Err(Exceeded::Total)
+            );
+        }
+        let (_, mut ample) = limits(AMPLE, AMPLE, AMPLE);
+        let totals = (Some(&mut realm), &mut ample);
+        assert_eq!(meter.take(ToPeer, 1000, user.now, totals), Ok(()));
+    }
+
+    #[test]
     fn starting_over_gains_no_more_than_the_least_burst() {
         let (settings, mut total) = limits(AMPLE, AMPLE, AMPLE);
         let rested = User::rested(&settings, 1, &mut total);
@@ -329,7 +380,7 @@ mod tests {
         // 50 Mbit/s as bursts of 50 packets, each 8 ms.
         for _ in 0..1000 {
             for _ in 0..50 {
-                let taken = user.meters[0].take(ToClient, 1000, user.now, &mut total);
+                let taken = user.meters[0].take(ToClient, 1000, user.now, (None, &mut total));
                 assert_eq!(taken, Ok(()));
             }
             user.now += Duration::from_millis(8);

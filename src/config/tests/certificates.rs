@@ -179,7 +179,7 @@ fn further_ones_that_cannot_be_served_are_refused() {
         ),
         (
             format!("{NAMED}names = [\"a_b\"]\n"),
-            "`a_b` is no name that a certificate could have",
+            "`a_b` is no name that a server could have",
         ),
         (
             format!("{NAMED}names = []\n"),

@@ -5,6 +5,7 @@ mod certificates;
 mod credentials;
 mod http;
 mod nat_discovery;
+mod realms;
 mod reference;
 
 use std::fs;
@@ -129,7 +130,7 @@ error: unknown key `realm`
 8 | realm = "a"
   | ^^^^^ not a key of [turn]
   |
-  = help: `realm` belongs in [auth]
+  = help: `realm` belongs in [auth] or [api.keys] or [api.tokens]
 
 error: expected a string, found a number
  --> uturn.toml:9:16

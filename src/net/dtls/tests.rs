@@ -220,6 +220,7 @@ fn flow(client: &str) -> Flow {
             server: "192.0.2.9:5349".parse().unwrap(),
         },
         link: LinkId(0),
+        realm: crate::turn::RealmId::DEFAULT,
     }
 }
 

@@ -8,9 +8,10 @@ use mio::net::TcpStream;
 
 use super::StreamSettings;
 use super::opening::{Awaited, Opening};
+use super::server_name;
 use super::tls_session::TlsSession;
 use crate::net::connections::Place;
-use crate::turn::{FiveTuple, Flow, Transport};
+use crate::turn::{FiveTuple, Flow, RealmId, Transport};
 use crate::wire::{Kind, classify};
 
 /// How long what waits may take to be written once the client has closed its side.
@@ -142,6 +143,18 @@ impl Connection {
         Some(read)
     }
 
+    /// Whether TLS has begun and is not yet agreed on.
+    pub(in crate::net) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Chooses the realm of a client that has just named a server in its ClientHello.
+    pub(in crate::net) fn choose_realm(&mut self, of_server_name: impl FnOnce(&str) -> RealmId) {
+        if let Some(name) = server_name::take() {
+            self.flow.realm = of_server_name(&name);
+        }
+    }
+
     /// Bounds what a client can cost that has not shown any credentials: each request is checked against every secret.
     pub(in crate::net) fn check_stranger(&mut self, received: usize) -> io::Result<()> {
         if self.has_allocated {
@@ -205,7 +218,7 @@ impl Connection {
         if let Some(until) = self.closing {
             return (now >= until).then_some("closed by the client, which does not read");
         }
-        let is_handshaking = self.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
+        let is_handshaking = self.is_handshaking();
         let unfinished = match &self.opening {
             Some(opening) if opening.awaited() == Awaited::ProxyHeader => {
                 Some("no PROXY header in time")
@@ -250,7 +263,7 @@ impl Connection {
 pub(super) mod tests {
     use super::*;
     use crate::net::connections::Connections;
-    use crate::turn::{ClientAddr, LinkId};
+    use crate::turn::{ClientAddr, LinkId, RealmId};
 
     /// A connection over a socket that has been accepted.
     pub(in crate::net::streams) fn connection_of(socket: std::net::TcpStream) -> Connection {
@@ -263,6 +276,7 @@ pub(super) mod tests {
                 server: socket.local_addr().unwrap(),
             },
             link: LinkId(0),
+            realm: RealmId::DEFAULT,
         };
         let place = Connections::new(1, 1).admit(client.ip()).unwrap();
         Connection::new(

@@ -7,6 +7,7 @@
 mod connection;
 mod opening;
 mod outbound;
+mod server_name;
 mod tls_config;
 mod tls_session;
 
@@ -25,7 +26,7 @@ use super::sys::{Members, Source};
 use super::{Listener, ListenerTransport};
 use crate::admission::peer_filter::PeerRange;
 use crate::admission::rate_limit::SourceLimiter;
-use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
+use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, RealmId, Transport};
 use crate::wire::DataHeader;
 use crate::wire::first_bytes::FirstBytes;
 use crate::wire::proxy_header::Proxied;
@@ -235,6 +236,7 @@ impl Streams {
                 server,
             },
             link: LinkId(STREAM_LINK | place as u32),
+            realm: RealmId::DEFAULT,
         };
         let serial = self.serials;
         self.serials += 1;

@@ -11,6 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 
+use super::server_name;
 use crate::net::dtls::DtlsConfig;
 use crate::net::error::StartError;
 use crate::net::{Certificate, NamedCertificate};
@@ -47,6 +48,7 @@ pub(in crate::net) fn tls_configs(
     // RFC 7443. A client that names none of them is served; one that names only others gets no_application_protocol (RFC 7301 §3.2),
     // so that nobody can have a browser take this server for another one of the same name.
     config.alpn_protocols = vec![TURN.to_vec(), NAT_DISCOVERY.to_vec()];
+    server_name::note_in(&mut config);
     let mut shared = config.clone();
     if serves_http {
         shared.alpn_protocols.push(HTTP.to_vec());

@@ -174,7 +174,12 @@ impl Worker {
         let (messages, records) = (&mut scratch.messages, &mut scratch.records);
         messages.clear();
         records.clear();
-        match connection.decrypt(received, messages, records, now.instant) {
+        let was_handshaking = connection.is_handshaking();
+        let decrypted = connection.decrypt(received, messages, records, now.instant);
+        if was_handshaking {
+            connection.choose_realm(|name| self.server.realm_of_server_name(name));
+        }
+        match decrypted {
             None => self.handle_messages(connection, received, now)?,
             Some(decrypted) => {
                 if !records.is_empty() {

@@ -55,7 +55,8 @@ impl Server {
             .channels
             .can_bind(number, peer, now.instant, max_channels)
             .map_err(Reject::from)?;
-        self.policy.admit(peer, &allocation.relays, Protocol::Udp)?;
+        let policy = &self.realms.get(allocation.owner.realm).policy;
+        policy.admit(peer, &allocation.relays, Protocol::Udp)?;
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         if !allocation
             .permissions

@@ -11,6 +11,7 @@ use crate::turn::output::{ConnectPeer, ConnectionId, Output, RelayId};
 use crate::turn::peer_connections::{PeerConnection, State};
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::Protocol;
+use crate::turn::request::Signer;
 use crate::turn::server::{DropReason, Server};
 use crate::turn::{CONNECTION_TIMEOUT, Now};
 use crate::wire::reply::Reply;
@@ -38,14 +39,15 @@ impl Server {
         if connections.iter().any(has_it) {
             return Err(refused(Reject::ConnectionExists));
         }
-        self.policy
+        let policy = &self.realms.get(allocation.owner.realm).policy;
+        policy
             .admit(peer, &allocation.relays, Protocol::Tcp)
             .map_err(refused)?;
         if !self.has_room_for_connection(connections.len()) {
             return Err(refused(Reject::AllocationFull));
         }
         let from = allocation.relays.toward(peer.ip()).map(|relay| relay.id);
-        let target = self.policy.target(peer, Protocol::Tcp);
+        let target = policy.target(peer, Protocol::Tcp);
         let (Some(from), Some(target)) = (from, target.filter(|target| target.port() != 0)) else {
             return Err(refused(Reject::ConnectFailed));
         };
@@ -130,10 +132,15 @@ impl Server {
             return;
         };
         let (flow, owner) = (allocation.flow, &allocation.owner);
-        let (key, username) = (owner.key.clone(), owner.username.clone());
+        let (realm, key, username) = (owner.realm, owner.key.clone(), owner.username.clone());
         if let Ok(request) = Message::parse(&request) {
             let (reject, peer) = (Reject::ConnectFailed, Some(entry.peer));
-            self.refuse_signed_about(flow, &request, (&key, &username), reject, peer);
+            let signer = Signer {
+                realm,
+                key: &key,
+                username: &username,
+            };
+            self.refuse_signed_about(flow, &request, signer, reject, peer);
         }
     }
 
@@ -175,8 +182,9 @@ impl Server {
         source: SocketAddr,
         now: Now,
     ) -> Result<(PeerAddr, crate::turn::Flow), DropReason> {
-        let peer = self.policy.source(source, Protocol::Tcp);
         let allocation = self.allocation(relay).ok_or(DropReason::NoAllocation)?;
+        let policy = &self.realms.get(allocation.owner.realm).policy;
+        let peer = policy.source(source, Protocol::Tcp);
         let Some(connections) = &allocation.connections else {
             return Err(DropReason::NoAllocation);
         };
@@ -246,9 +254,10 @@ impl Server {
         let Some(allocation) = self.slots.get_mut(entry.relay) else {
             return true;
         };
-        let total = &mut self.total_bandwidth;
+        let realm = self.realms.get_mut(allocation.owner.realm);
+        let totals = (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth);
         let meter = &mut allocation.meter;
-        if meter.take(direction, len, now.instant, total).is_err() {
+        if meter.take(direction, len, now.instant, totals).is_err() {
             return false;
         }
         for traffic in [&mut allocation.traffic, &mut self.counters.traffic] {

@@ -22,10 +22,11 @@ impl Server {
         let Some(allocation) = self.allocation(relay) else {
             return Err((Reject::NoAllocation, None));
         };
+        let policy = &self.realms.get(allocation.owner.realm).policy;
         let mut peers: Vec<IpAddr> = Vec::new();
         for peer in request.peer_addresses() {
             let peer = peer.map_err(|_| (BAD_PEER, None))?;
-            self.policy
+            policy
                 .admit(peer, &allocation.relays, allocation.protocol())
                 .map_err(|reject| (reject, Some(peer)))?;
             peers.push(peer.ip());

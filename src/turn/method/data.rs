@@ -111,7 +111,6 @@ impl Server {
         arrived: Arrived,
         now: Now,
     ) -> Result<ToClient, DropReason> {
-        let peer = self.policy.source(source, Protocol::Udp);
         let channel_keeps = self.settings.channel_keeps_permission;
         let Some(allocation) = self.slots.get_mut(relay) else {
             return Err(DropReason::NoAllocation);
@@ -119,6 +118,8 @@ impl Server {
         if allocation.has_ended(now.instant) {
             return Err(DropReason::NoAllocation);
         }
+        let realm = self.realms.get_mut(allocation.owner.realm);
+        let peer = realm.policy.source(source, Protocol::Udp);
         let peer = peer.ok_or(DropReason::PeerDenied)?;
         if !allocation.permits(peer, now.instant, channel_keeps) {
             return Err(DropReason::NoPermission);
@@ -146,7 +147,7 @@ impl Server {
                 Direction::ToClient,
                 metered,
                 now.instant,
-                &mut self.total_bandwidth,
+                (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth),
             )
             .map_err(|_| DropReason::Bandwidth)?;
         allocation.traffic.packets_to_client += 1;

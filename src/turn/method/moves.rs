@@ -76,8 +76,10 @@ impl Server {
             return;
         };
         let is_lost = allocation.flow.link == LinkId::NOWHERE;
-        let moved = AllocationMoved {
+        let realm = allocation.owner.realm;
+        let mut moved = AllocationMoved {
             serial: allocation.serial,
+            realm: None,
             user: allocation.owner.user_id.clone(),
             flow: path.flow,
         };
@@ -86,6 +88,7 @@ impl Server {
         if let Some(before) = mobility.move_to(path, from, id, now.instant) {
             self.forget_path(before);
         }
+        moved.realm = self.realms.get(realm).name.clone();
         self.ways.add_next(path.flow.five_tuple, relay);
         if let Some(worker) = path.via {
             let (five_tuple, to) = (path.flow.five_tuple, Some(self.worker));

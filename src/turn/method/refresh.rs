@@ -30,7 +30,8 @@ impl Server {
         let decoded = request.to_stun();
         let delete = required::<Lifetime>(&decoded).is_ok_and(|l| l.0 == Duration::ZERO);
         let lifetime = self.granted_lifetime(&decoded)?;
-        let end = authenticated.end(self.auth.after_expiry(), now);
+        let auth = &self.realms.get(authenticated.realm).auth;
+        let end = authenticated.end(auth.after_expiry(), now);
         let allocation = self.allocation_mut(relay).ok_or(Reject::NoAllocation)?;
         // RFC 8656 §8.2: the family must be one that the allocation has.
         let family = match requested_family(request) {

@@ -93,12 +93,13 @@ impl Server {
             payload,
             dont_fragment,
         } = outgoing;
+        let realm = self.realms.get_mut(allocation.owner.realm);
         let checked = if !allocation.permits(peer, now.instant, channel_keeps) {
             Err(DropReason::NoPermission)
         } else {
             match allocation.relays.toward(peer.ip()) {
                 Some(relay) if peer.0.port() != 0 => {
-                    let target = self
+                    let target = realm
                         .policy
                         .target(peer, Protocol::Udp)
                         .ok_or(DropReason::PeerDenied);
@@ -114,7 +115,7 @@ impl Server {
                     Direction::ToPeer,
                     payload.len(),
                     now.instant,
-                    &mut self.total_bandwidth,
+                    (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth),
                 )
                 .map(|()| route)
                 .map_err(|_| DropReason::Bandwidth)

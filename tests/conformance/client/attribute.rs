@@ -20,6 +20,7 @@ pub const DONT_FRAGMENT: u16 = 0x001A;
 pub const ACCESS_TOKEN: u16 = 0x001B;
 pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 pub const PASSWORD_ALGORITHM: u16 = 0x001D;
+pub const ORIGIN: u16 = 0x802F;
 pub const USERHASH: u16 = 0x001E;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const RESERVATION_TOKEN: u16 = 0x0022;

@@ -66,9 +66,17 @@ impl Link {
 
     /// A TLS connection; the handshake runs with the first bytes sent.
     pub fn tls(server: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self::tls_to(server, ServerName::from(server.ip()), config)
+    }
+
+    /// The same to a server that goes by a name, which it is told.
+    pub fn tls_named(server: SocketAddr, name: &'static str, config: Arc<ClientConfig>) -> Self {
+        Self::tls_to(server, name.try_into().expect("a domain name"), config)
+    }
+
+    fn tls_to(server: SocketAddr, name: ServerName<'static>, config: Arc<ClientConfig>) -> Self {
         let stream = TcpStream::connect(server).expect("connecting to the server");
-        let session =
-            ClientConnection::new(config, ServerName::from(server.ip())).expect("a TLS client");
+        let session = ClientConnection::new(config, name).expect("a TLS client");
         Self::over_tls(StreamOwned::new(session, stream))
     }
 
@@ -240,6 +248,7 @@ impl Bytes {
     }
 
     /// The socket, of which nothing has been read that was not asked for; where there is no TLS.
+    #[allow(dead_code, reason = "for tests/scale")]
     pub fn into_socket(self) -> TcpStream {
         assert!(self.0.buffer.is_empty(), "bytes that nobody has read");
         self.0.socket

@@ -292,6 +292,9 @@ impl Kind {
             Flavour::NatDiscovery => return Ok(listening_at(&["127.0.0.1", "127.0.0.2"])),
             // Whatever --max-allocate-lifetime says.
             Flavour::ShortLifetime => return Err("coturn grants 600 s at the least".to_owned()),
+            Flavour::Realms => {
+                return Err("which ORIGIN chooses which realm is in coturn's database".to_owned());
+            }
             Flavour::Reticent | Flavour::Impatient | Flavour::Strict => {
                 return Err(NOTHING_LIKE_IT.to_owned());
             }

@@ -71,6 +71,9 @@ pub enum Flavour {
     Tokens,
     /// A second IPv4 address and a second port, from which clients can have their replies.
     NatDiscovery,
+    /// A second realm, [`OTHER_REALM`], that ORIGIN, a server name or a second UDP port chooses. Each user may have two allocations
+    /// in either, and the peers of the second one are not those of the first.
+    Realms,
 }
 
 /// The ports that a server is started on.
@@ -86,7 +89,7 @@ pub struct Ports {
 impl Flavour {
     /// Each.
     #[allow(dead_code, reason = "for the program in ../table")]
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Plain,
         Self::ShortLifetime,
         Self::ShortNonce,
@@ -111,6 +114,7 @@ impl Flavour {
         Self::Roaming,
         Self::Tokens,
         Self::NatDiscovery,
+        Self::Realms,
     ];
 
     /// As it appears in a variable's name.
@@ -140,6 +144,7 @@ impl Flavour {
             Self::Roaming => "roaming",
             Self::Tokens => "tokens",
             Self::NatDiscovery => "nat_discovery",
+            Self::Realms => "realms",
         }
     }
 
@@ -223,6 +228,12 @@ impl Flavour {
                 config.set("nat_discovery", "alternate_port", ports.relay);
                 config.set("nat_discovery", "response_port", true);
             }
+            Self::Realms => {
+                let (plain, relay) = (ports.plain, ports.relay);
+                let udp = format!("[\"127.0.0.1:{plain}\", \"127.0.0.1:{relay}\"]");
+                config.set("listen", "udp", udp);
+                config.set("limits", "allocations_per_user", 2);
+            }
         }
         let text = match self {
             Self::Ha1Only => config.text(),
@@ -230,6 +241,7 @@ impl Flavour {
         };
         match self {
             Self::Tokens => text + &token_keys(),
+            Self::Realms => text + &other_realm(ports),
             _ => text,
         }
     }
@@ -242,6 +254,23 @@ fn token_keys() -> String {
     TOKEN_KEYS.map(table).concat()
 }
 
+fn other_realm(ports: Ports) -> String {
+    let (name, password) = OTHER_ALICE;
+    format!(
+        "[[realms]]\nname = {OTHER_REALM:?}\norigins = [{OTHER_ORIGIN:?}]\n\
+         server_names = [{OTHER_SERVER_NAME:?}]\nlisten = [\"127.0.0.1:{}\"]\n\
+         [[realms.auth.users]]\nname = {name:?}\npassword = {password:?}\n\
+         [realms.peers]\ndeny = [\"127.0.0.1\"]\nallow = [\"127.0.0.200\"]\n",
+        ports.relay
+    )
+}
+
+/// The second realm of a server of [`Flavour::Realms`], and what chooses it.
+pub const OTHER_REALM: &str = "other.example.org";
+pub const OTHER_ORIGIN: &str = "https://app.example.org";
+pub const OTHER_SERVER_NAME: &str = "other.turn.example.org";
+/// Its user.
+pub const OTHER_ALICE: (&str, &str) = (ALICE.0, "a password of the other realm");
 /// What a server of [`Flavour::Tokens`] shares with an authorization server: key ids, and keys of AES-256 and AES-128 in base64.
 pub const TOKEN_KEYS: [(&str, &str); 2] = [
     ("kid-256", "6yEmyhSZ9BqGEv9WuZ9qNeFO1qzU8xVLE7yQVfz2Nn8="),

@@ -64,8 +64,10 @@ impl Process {
     fn try_start(flavour: Flavour) -> Result<Option<Self>, String> {
         let ports = free_ports();
         let directory = Directory::new();
-        let certified =
-            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let certified = rcgen::generate_simple_self_signed(
+            ["127.0.0.1", super::flavour::OTHER_SERVER_NAME].map(str::to_owned),
+        )
+        .expect("a certificate");
         let certificate = directory.write("certificate.pem", &certified.cert.pem());
         let key = directory.write("key.pem", &certified.signing_key.serialize_pem());
         let text =

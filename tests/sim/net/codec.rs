@@ -27,6 +27,7 @@ pub const RESERVATION_TOKEN: u16 = 0x0022;
 pub const CONNECTION_ID: u16 = 0x002A;
 pub const ICMP: u16 = 0x8004;
 pub const SOFTWARE: u16 = 0x8022;
+pub const ORIGIN: u16 = 0x802F;
 pub const MOBILITY_TICKET: u16 = 0x8030;
 pub const THIRD_PARTY_AUTHORIZATION: u16 = 0x802E;
 

@@ -11,7 +11,7 @@ use uturn::admission::quota::Quotas;
 use uturn::auth::{Secret, UnixTime, password_for};
 use uturn::turn::{
     ClientAddr, DropReason, EndReason, Event, FiveTuple, Flow, FromClient, LinkId, Now, Output,
-    RelayedAddresses, Server, Transport,
+    RealmId, RelayedAddresses, Server, Transport,
 };
 
 pub mod codec;
@@ -20,8 +20,8 @@ pub mod setup;
 pub mod shell;
 
 use codec::{
-    BINDING, Id, Integrity, MESSAGE_INTEGRITY, Message, NONCE, REALM as REALM_ATTRIBUTE, Request,
-    Signature, USERNAME, XOR_RELAYED_ADDRESS, long_term_key,
+    BINDING, Id, Integrity, MESSAGE_INTEGRITY, Message, NONCE, ORIGIN, REALM as REALM_ATTRIBUTE,
+    Request, Signature, USERNAME, XOR_RELAYED_ADDRESS, long_term_key,
 };
 pub use data::{Datagram, Delivery};
 pub use setup::Setup;
@@ -37,6 +37,8 @@ pub struct Net {
     pub now: Now,
     pub relayed: Arc<RelayedAddresses>,
     pub quotas: Arc<Quotas>,
+    /// Those of the realms beside the default one.
+    more_quotas: Vec<Arc<Quotas>>,
     pub shell: Shell,
     /// What the operator was told.
     pub events: Vec<Event>,
@@ -73,6 +75,10 @@ struct Client {
     password: String,
     /// The key of an access token, which needs no password.
     mac_key: Option<Vec<u8>>,
+    /// The realm that it signs for.
+    realm: String,
+    /// What each of its requests carries as ORIGIN.
+    origin: Option<String>,
     nonce: Option<String>,
     relayed: Option<SocketAddr>,
 }
@@ -90,7 +96,10 @@ impl Net {
     }
 
     pub fn from_parts(parts: uturn::turn::Parts) -> Self {
-        let (relayed, quotas) = (Arc::clone(&parts.relayed), Arc::clone(&parts.quotas));
+        let (relayed, quotas) = (Arc::clone(&parts.relayed), Arc::clone(&parts.realm.quotas));
+        let more_realms = parts.more_realms.iter();
+        let more_quotas = more_realms.map(|realm| Arc::clone(&realm.quotas));
+        let more_quotas = more_quotas.collect();
         Self {
             server: Server::new(parts),
             now: Now {
@@ -100,6 +109,7 @@ impl Net {
             shell: Shell::new(Arc::clone(&relayed)),
             relayed,
             quotas,
+            more_quotas,
             events: Vec::new(),
             journal: Vec::new(),
             shares_ports: false,
@@ -132,12 +142,15 @@ impl Net {
                 server: SERVER,
             },
             link: LinkId(self.clients.len() as u32),
+            realm: RealmId::DEFAULT,
         };
         self.clients.push(Client {
             flow,
             username: username.to_owned(),
             password: password_of(username),
             mac_key: None,
+            realm: REALM.to_owned(),
+            origin: None,
             nonce: None,
             relayed: None,
         });
@@ -154,6 +167,21 @@ impl Net {
         client.username = username.to_owned();
         client.password = password.to_owned();
         client.mac_key = None;
+    }
+
+    /// From here on the client signs for another realm, whatever it is challenged for.
+    pub fn sign_for(&mut self, client: ClientId, realm: &str) {
+        self.clients[client.0].realm = realm.to_owned();
+    }
+
+    /// From here on each of the client's requests carries an ORIGIN.
+    pub fn come_from(&mut self, client: ClientId, origin: Option<&str>) {
+        self.clients[client.0].origin = origin.map(str::to_owned);
+    }
+
+    /// What the shell knows of a client, to be changed.
+    pub fn flow_mut(&mut self, client: ClientId) -> &mut Flow {
+        &mut self.clients[client.0].flow
     }
 
     /// From here on the same five-tuple signs with the mac_key of an access token.
@@ -204,7 +232,7 @@ impl Net {
 
     pub fn key(&self, client: ClientId) -> Vec<u8> {
         let client = &self.clients[client.0];
-        let of_password = || long_term_key(&client.username, REALM, &client.password);
+        let of_password = || long_term_key(&client.username, &client.realm, &client.password);
         client.mac_key.clone().unwrap_or_else(of_password)
     }
 
@@ -219,7 +247,8 @@ impl Net {
     /// What the client signs with, from its latest challenge on.
     pub fn signature(&mut self, client: ClientId) -> Signature {
         if self.nonce(client).is_none() {
-            let bytes = Request::refresh().encode(self.transaction(), None);
+            let request = self.with_origin(client, Request::refresh());
+            let bytes = request.encode(self.transaction(), None);
             let challenge = self.exchange(client, &bytes).expect("a challenge");
             assert_eq!(challenge.error(), Some(401));
         }
@@ -227,7 +256,7 @@ impl Net {
         let client = &self.clients[client.0];
         Signature {
             username: Some(client.username.clone()),
-            realm: Some(REALM.to_owned()),
+            realm: Some(client.realm.clone()),
             nonce: client.nonce.clone(),
             key,
         }
@@ -236,7 +265,15 @@ impl Net {
     /// Encodes a request with the client's credentials.
     pub fn sign(&mut self, client: ClientId, request: &Request) -> Vec<u8> {
         let signature = self.signature(client);
+        let request = self.with_origin(client, request.clone());
         request.encode(self.transaction(), Some(&signature))
+    }
+
+    fn with_origin(&self, client: ClientId, request: Request) -> Request {
+        match &self.clients[client.0].origin {
+            Some(origin) => request.with(ORIGIN, origin),
+            None => request,
+        }
     }
 
     /// Sends a signed request and returns its response.
@@ -306,6 +343,7 @@ impl Net {
                 server,
             },
             link: LinkId(0),
+            realm: RealmId::DEFAULT,
         };
         let routed = self.server.handle_client(flow, request, self.now);
         self.do_outputs();
@@ -426,7 +464,9 @@ impl Net {
         let (allocations, reservations) = (self.server.allocations(), self.shell.reservations());
         let relays = self.server.relays();
         assert_eq!(self.shell.open_relays(), relays);
-        assert_eq!(self.quotas.allocations() as usize, allocations);
+        let quotas = std::iter::once(&self.quotas).chain(&self.more_quotas);
+        let counted: u32 = quotas.map(|quotas| quotas.allocations()).sum();
+        assert_eq!(counted as usize, allocations);
         let (open, mine) = (self.relayed.open_ports() as usize, relays + reservations);
         assert!(open == mine || open > mine && self.shares_ports);
     }

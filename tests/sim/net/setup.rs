@@ -10,7 +10,9 @@ use uturn::admission::peer_filter::{self, PeerFilter};
 use uturn::admission::quota::{self, Quotas};
 use uturn::admission::rate_limit::{self, SourceLimiter};
 use uturn::auth::{self, AfterExpiry, Authenticator, Secret, StaticPassword, StaticUser};
-use uturn::turn::{self, NonceKey, Parts, RelayAddress, RelayedAddresses, TicketKey};
+use uturn::turn::{
+    self, ChosenBy, NonceKey, Parts, RealmParts, RelayAddress, RelayedAddresses, TicketKey,
+};
 
 pub const REALM: &str = "example.org";
 /// Users with a fixed password.
@@ -35,6 +37,18 @@ pub struct Setup {
     pub relay: Vec<RelayAddress>,
     pub ports: RangeInclusive<u16>,
     pub worker: (u64, u64),
+    pub name_rule_in_reply: bool,
+    /// Realms beside the default one.
+    pub realms: Vec<SetupRealm>,
+}
+
+/// One more realm; each part begins with the program's defaults.
+pub struct SetupRealm {
+    pub chosen_by: ChosenBy,
+    pub auth: auth::Settings,
+    pub peers: peer_filter::Settings,
+    pub quotas: quota::Settings,
+    pub bandwidth: bandwidth::Settings,
 }
 
 impl Default for Setup {
@@ -63,18 +77,36 @@ impl Default for Setup {
             relay: relay.to_vec(),
             ports: 49_152..=65_535,
             worker: (0, 1),
+            name_rule_in_reply: false,
+            realms: Vec::new(),
         }
     }
 }
 
 impl Setup {
     pub fn into_parts(self) -> Parts {
+        let quotas = Quotas::new(self.quotas, &self.bandwidth);
+        let more_realms = self.realms.into_iter().map(|realm| RealmParts {
+            chosen_by: realm.chosen_by,
+            auth: Arc::new(Authenticator::new(realm.auth)),
+            peers: Arc::new(PeerFilter::new(&realm.peers)),
+            quotas: quotas.beside(realm.quotas, &realm.bandwidth),
+            total_bandwidth: Some(TotalLease::new(Total::new(&realm.bandwidth))),
+            bandwidth: realm.bandwidth,
+            name_rule_in_reply: false,
+        });
         Parts {
-            auth: Arc::new(Authenticator::new(self.auth)),
-            peers: Arc::new(PeerFilter::new(&self.peers)),
-            quotas: Quotas::new(self.quotas, &self.bandwidth),
+            more_realms: more_realms.collect(),
             total_bandwidth: TotalLease::new(Total::new(&self.bandwidth)),
-            bandwidth: self.bandwidth,
+            realm: RealmParts {
+                chosen_by: ChosenBy::default(),
+                auth: Arc::new(Authenticator::new(self.auth)),
+                peers: Arc::new(PeerFilter::new(&self.peers)),
+                quotas,
+                bandwidth: self.bandwidth,
+                total_bandwidth: None,
+                name_rule_in_reply: self.name_rule_in_reply,
+            },
             reply_limiter: SourceLimiter::new(&self.replies, 7),
             relayed: Arc::new(RelayedAddresses::new(&self.relay, self.ports)),
             nonce_key: NonceKey::new([7; 32]),

@@ -14,7 +14,7 @@ pub(super) fn limit(setup: &mut Setup, rules: Rules) {
     if rules.wide_channels {
         setup.turn.channel_numbers = ChannelNumbers::Rfc5766;
     }
-    setup.turn.name_rule_in_reply = rules.names_rule;
+    setup.name_rule_in_reply = rules.names_rule;
     setup.turn.max_permissions = 4;
     setup.turn.max_channels = 3;
     if rules.redirects {

@@ -1,6 +1,7 @@
 //! Allocate (RFC 8656 §7).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use turn::proto::lifetime::Lifetime;
 use turn::proto::relayaddr::RelayedAddress;
@@ -9,6 +10,7 @@ use turn::proto::rsrvtoken::ReservationToken as TokenAttribute;
 mod missing;
 mod wish;
 
+use crate::admission::bandwidth::Meter;
 use crate::turn::allocation::{Allocation, Opening, Owner, Traffic, within};
 use crate::turn::channel::Channels;
 use crate::turn::deadline::Ending;
@@ -20,7 +22,7 @@ use crate::turn::permission::Permissions;
 use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::relays::{Relay, Relays};
-use crate::turn::request::{Authenticated, By};
+use crate::turn::request::{Authenticated, By, Signer};
 use crate::turn::server::Server;
 use crate::turn::{Now, RESERVATION_LIFETIME};
 use crate::wire::Message;
@@ -89,12 +91,14 @@ impl Server {
         }
         let (ip, then, missing) = self.choose_addresses(wish.families, &flow)?;
         // RFC 8656 §7.2 (10): the quota comes after everything that could be wrong with the request.
-        let admitted = self
+        let realm = self.realms.get(authenticated.realm);
+        let admitted = realm
             .quotas
             .admit(&authenticated.user_id, flow.five_tuple.client.ip())
             .map_err(Reject::Quota)?;
         let owner = Owner {
-            end: authenticated.end(self.auth.after_expiry(), now),
+            realm: authenticated.realm,
+            end: authenticated.end(realm.auth.after_expiry(), now),
             by_token: matches!(authenticated.by, By::Token { .. }),
             username: authenticated.username,
             user_id: authenticated.user_id,
@@ -257,7 +261,12 @@ impl Server {
             (Err(error), None) => {
                 if let Ok(request) = Message::parse(&request) {
                     let reject = reject(error);
-                    self.refuse_signed(flow, &request, &owner.key, &owner.username, reject);
+                    let signer = Signer {
+                        realm: owner.realm,
+                        key: &owner.key,
+                        username: &owner.username,
+                    };
+                    self.refuse_signed(flow, &request, signer, reject);
                 }
             }
         }
@@ -308,7 +317,8 @@ impl Server {
             let end = now.instant + RESERVATION_LIFETIME;
             self.deadlines.add(end, Ending::Reservation(token));
         }
-        let meter = self.meter(&owner.admitted);
+        let user_bandwidth = Arc::clone(owner.admitted.user_bandwidth());
+        let meter = Meter::new(&self.realms.get(owner.realm).bandwidth, user_bandwidth);
         let mobility = opening.mobile.then(Box::default);
         let relays = Relays::new(self.relay(relay, opened));
         self.insert(Allocation {
@@ -342,6 +352,7 @@ impl Server {
         let opened = AllocationOpened {
             serial: allocation.serial,
             flow,
+            realm: self.realms.get(allocation.owner.realm).name.clone(),
             user: allocation.owner.user_id.clone(),
             relayed: relayed.collect(),
             lifetime: allocation.opening.lifetime,
