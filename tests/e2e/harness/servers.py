@@ -1,5 +1,6 @@
 """The server under test: uturn, or coturn for comparison."""
 
+import re
 from dataclasses import dataclass
 
 from harness import stun
@@ -57,8 +58,17 @@ def uturn(context, name, certificates, extras, with_secret):
         text = text.replace(f'shared_secrets = ["{SECRET}"]\n', "")
     realm = f'realm = "{REALM}"\n'
     text = text.replace(realm, realm + auth)
-    write_secret(config, text + extra)
+    write_secret(config, with_listeners(text, extra))
     return [context.binary, "serve", "--config", config]
+
+
+def with_listeners(text, extra):
+    """Both, with one [listen]: the keys of the second one stand in that of the first."""
+    found = re.search(r"^\[listen\]\n(.*?)(?=^\[|\Z)", extra, re.MULTILINE | re.DOTALL)
+    if not found:
+        return text + extra
+    keys = found.group(1).rstrip() + "\n"
+    return text.replace("[listen]\n", "[listen]\n" + keys, 1) + extra.replace(found.group(0), "")
 
 
 def write_secret(file, text):

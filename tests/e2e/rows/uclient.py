@@ -184,7 +184,7 @@ GROUP = Group(
         Row("uclient udp, each client moves once", Relays(f"-y -c -M {UDP}", clients=2)),
         Row("uclient tcp, each client moves once", Relays(f"-y -c -M {TCP}", clients=2)),
         Row("uclient tcp, TCP relaying", Relays(f"-T {UDP}", clients=2)),
-        Row("uclient tcp, TCP relaying, passive", Passive(f"-P {UDP}", clients=2)),
+        Row("uclient tcp, TCP relaying, passive", Passive(f"-P {UDP} -L {CLIENT4} -e {CLIENT4}", clients=2)),
         Row("uclient tls, TCP relaying", Relays(f"-T -S -p {TLS_PORT}", clients=2)),
         Row("uclient tcp, channels, client to client", Relays(f"-y -c {TCP}")),
         Row("uclient tcp, Send, client to client", Relays(f"-y -c -s {TCP}")),
