@@ -286,13 +286,14 @@ fn written_uris(uris: &At<Vec<At<ServerUri>>>, reader: &mut Reader) -> Vec<Strin
 /// One URI per listener: UDP, then TCP at the public address, then TLS and DTLS at the certificate's name.
 fn derived_uris(api: &At<raw::Api>, served: &Served<'_>, reader: &mut Reader) -> Vec<String> {
     let mut uris = Vec::new();
-    for listener in served.listeners {
+    // Browsers take a URI for DTLS for one for TLS, or refuse the list that it is in.
+    let for_all = |at: &&At<Listener>| at.value.transport != ListenerTransport::Dtls;
+    for listener in served.listeners.iter().filter(for_all) {
         let Listener { transport, address } = listener.value;
         let host = match (transport, &served.name) {
-            (
-                ListenerTransport::Tls | ListenerTransport::Dtls | ListenerTransport::Shared,
-                name,
-            ) => name.clone().map(Host::Name),
+            (ListenerTransport::Tls | ListenerTransport::Shared, name) => {
+                name.clone().map(Host::Name)
+            }
             _ => public(address, served.relays).map(Host::Address),
         };
         let uri = host.map(|host| uri(transport, host, address.port()).to_string());

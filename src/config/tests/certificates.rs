@@ -50,10 +50,9 @@ fn dtls_is_off_unless_asked_for_and_shares_an_address_with_udp() {
     assert_eq!(none, 0);
     let (two, uris) = count("dtls = [\"0.0.0.0:3478\", \"0.0.0.0:5349\"]");
     assert_eq!(two, 2);
-    for port in [3478, 5349] {
-        let uri = format!("turns:turn.example.org:{port}?transport=udp");
-        assert!(uris.contains(&uri), "{uris:?}");
-    }
+    // Browsers would take it for TLS, or refuse the whole list.
+    let of_dtls = |uri: &String| uri.starts_with("turns:") && uri.ends_with("udp");
+    assert!(!uris.iter().any(of_dtls), "{uris:?}");
     let twice = check("dtls = [\"0.0.0.0:5349\", \"0.0.0.0:5349\"]")
         .err()
         .unwrap()
