@@ -1,8 +1,8 @@
 //! One worker: a thread with its own sockets, its own relay and its own event loop.
 //!
 //! `turn.rs` says what it does, turn by turn.
-//! `from_client.rs`, `from_stream.rs`, `from_dtls.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what they find is queued, for one socket after the
-//! other, and leaves in as few system calls as can be.
+//! `from_client.rs`, `from_stream.rs`, `from_dtls.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what
+//! they find is queued, for one socket after the other, and leaves in as few system calls as can be.
 
 mod errors;
 mod from_client;
