@@ -33,7 +33,14 @@ impl Pattern {
             (state >> 24) as u8
         };
         let period: Vec<u8> = (0..PERIOD).map(|_| next()).collect();
-        Self(period.iter().chain(&period[..PIECE - 1]).copied().collect())
+        Self(
+            period
+                .iter()
+                .cycle()
+                .take(PERIOD + PIECE)
+                .copied()
+                .collect(),
+        )
     }
 
     fn at(&self, place: usize, length: usize) -> &[u8] {
