@@ -65,7 +65,7 @@ impl Program {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("connections-{}-{count}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let [tcp, tls, shared] = [(); 3].map(|()| free_port());
+        let [tcp, tls, shared] = free_ports();
         let ports = Ports { tcp, tls, shared };
         let mut roots = RootCertStore::empty();
         for (file, names) in [
@@ -315,7 +315,9 @@ pub fn is_closed(stream: &mut impl Read) -> bool {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
+/// All of them are held until the last is found: one that is let go may be found again.
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held =
+        [(); COUNT].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    held.map(|listener| listener.local_addr().expect("bound").port())
 }

@@ -63,7 +63,7 @@ impl Program {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("scale-{}-{count}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
-        let ports = [(); 4].map(|()| free_port());
+        let ports = free_ports();
         let [port, second_port, tls_port, shared_port] = ports;
         let names = vec!["127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -349,15 +349,17 @@ pub fn number_of(line: &Value, field: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no number {field} in {line}"))
 }
 
-/// A port below those that the kernel and a relay give out by default.
-fn free_port() -> u16 {
+/// Ports below those that the kernel and a relay give out by default, no two the same.
+fn free_ports() -> [u16; 4] {
     let is_free = |port: &u16| {
         UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()
             && TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()
     };
-    std::iter::repeat_with(|| rand::random_range(20_000..32_000))
-        .find(is_free)
-        .expect("an endless iterator")
+    [20_000, 23_000, 26_000, 29_000].map(|first| {
+        std::iter::repeat_with(|| rand::random_range(first..first + 3_000))
+            .find(is_free)
+            .expect("an endless iterator")
+    })
 }
 
 fn kill_with_parent(command: &mut Command) {
