@@ -213,8 +213,11 @@ impl Source {
     fn has_tests_at_path(&self, path: &str) -> bool {
         let (own_folder, _) = self.path.rsplit_once('/').unwrap_or_default();
         let (folder, file) = path.rsplit_once('/').unwrap_or_default();
+        if folder != own_folder {
+            return false;
+        }
         let text: String = self.text.split_whitespace().collect();
-        folder == own_folder && text.contains(&format!("#[cfg(test)]#[path=\"{file}\"]mod"))
+        text.contains(&format!("#[cfg(test)]#[path=\"{file}\"]mod"))
     }
 
     /// `#[cfg(test)] mod name;` in the parent module.

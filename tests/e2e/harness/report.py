@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import process
 
-ROWS_AT_ONCE = 6
+ROWS_AT_ONCE = 10
 
 
 class CannotRun(Exception):
