@@ -4,6 +4,7 @@ mod check;
 mod credential;
 mod dev;
 mod dns;
+mod import_coturn;
 mod load;
 mod logging;
 mod serve;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::ImportCoturn(arguments) => import_coturn::run(&arguments),
         Command::Dns(arguments) => dns::run(&arguments),
         Command::Credential(arguments) => credential::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
@@ -50,6 +52,7 @@ enum Command {
     Serve(serve::Arguments),
     Dev(dev::Arguments),
     Check(check::Arguments),
+    ImportCoturn(import_coturn::Arguments),
     Dns(dns::Arguments),
     Credential(credential::Arguments),
     Token(token::Arguments),
@@ -77,6 +80,7 @@ const HELP: &str = "\
 First steps:
   uturn dev                            try it on this machine, without any configuration
   uturn check /etc/uturn/uturn.toml    see what is wrong with a configuration
+  uturn import-coturn                  make a configuration out of /etc/turnserver.conf
   uturn serve                          serve clients with /etc/uturn/uturn.toml
 
 `uturn help COMMAND` explains a command, with examples.

@@ -8,6 +8,7 @@
 mod api_keys;
 mod certificate;
 mod checked;
+mod coturn;
 mod credentials;
 mod http;
 mod listeners;
@@ -35,6 +36,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use checked::{Checked, LogSettings};
+pub use coturn::{Import, import as import_coturn};
 pub use http::{public, uri};
 pub use problem::Report;
 pub use secrets::{secret_from_file, secret_from_variable, token_key};

@@ -67,6 +67,11 @@ impl Problem {
         self
     }
 
+    /// What is wrong, in one clause.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
     /// Whether it keeps the configuration from being served.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
