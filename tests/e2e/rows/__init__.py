@@ -3,6 +3,7 @@
 from rows import (
     aiortc,
     chromium,
+    imported,
     natdiscovery,
     node,
     proxies,
@@ -17,6 +18,7 @@ from rows import (
 def all_groups():
     return [
         uclient.GROUP,
+        imported.GROUP,
         tokens.GROUP,
         tls.GROUP,
         natdiscovery.GROUP,
