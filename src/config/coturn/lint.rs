@@ -179,7 +179,7 @@ fn administration(options: &Options<'_>, add: Add<'_>) {
             Weight::Medium,
             [vec![line], options.lines(&["prometheus-address"])].concat(),
             "everyone could read the metrics, where the firewall let them".into(),
-            "serves them on 127.0.0.1 unless an address is named",
+            "serves none",
         );
     }
 }

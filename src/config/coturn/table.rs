@@ -151,7 +151,7 @@ options! {
         "mysql-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
         "mongo-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
         "redis-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
-        "redis-statsdb" Value Decision "uturn writes no database: the log has a line for each allocation with what it moved, [metrics] the sums";
+        "redis-statsdb" Value Decision "uturn writes no database: the log has a line for each allocation with what it moved";
         "secret-key-file" Value Decision "it opens encrypted passwords of a MySQL database: export these users with their HA1";
         "oauth" Flag Decision "the keys are in coturn's database: write them as [[auth.token_keys]], with `token_integrity = \"coturn\"` in [auth]";
         "server-name" Value Decision "`token_server_name` in [auth], once there is an [[auth.token_keys]]; nothing else needs it";
@@ -221,10 +221,10 @@ options! {
         "drain-min-allocations" Value Decision "uturn has no drain mode: take the server out of what hands it to clients, and stop it later";
     }
     "Log and process": {
-        "log-file" Value NotNeeded "the log goes to standard output; under systemd to the journal";
-        "no-stdout-log" Flag NotNeeded "the log goes to standard output; under systemd to the journal";
-        "syslog" Flag NotNeeded "the log goes to standard output; under systemd to the journal";
-        "syslog-facility" Value NotNeeded "the log goes to standard output; under systemd to the journal";
+        "log-file" Value NotNeeded "the log goes to standard error; under systemd to the journal";
+        "no-stdout-log" Flag NotNeeded "the log goes to standard error; under systemd to the journal";
+        "syslog" Flag NotNeeded "the log goes to standard error; under systemd to the journal";
+        "syslog-facility" Value NotNeeded "the log goes to standard error; under systemd to the journal";
         "simple-log" Flag NotNeeded "there are no log files to rotate";
         "verbose" Flag NotNeeded "what it shows is logged by default: each allocation, and each refusal with its reason";
         "Verbose" Flag NotNeeded "`level = \"debug\"` in [log], while you look for something";
@@ -239,15 +239,15 @@ options! {
         "version" Nothing NotNeeded "uturn --version";
     }
     "Administration": {
-        "prometheus" Nothing Mapped "[metrics], with `coturn_names = true`";
-        "prometheus-port" Value Mapped "the port in `listen` of [metrics]";
-        "prometheus-address" Value Mapped "the address in `listen` of [metrics]; without it 127.0.0.1";
-        "prometheus-path" Value Mapped "`path` in [metrics]";
-        "prometheus-username-labels" Nothing Decision "there are no labels for user names, which would be without bound; the log has them";
-        "prometheus-tls" Flag Decision "metrics are served in the clear: keep them on loopback or a private address, or put a web server before them";
-        "prometheus-cert" Value NotNeeded "metrics are served in the clear";
-        "prometheus-key" Value NotNeeded "metrics are served in the clear";
-        "cli" Flag NotNeeded "there is no command line inside the server: see the log and [metrics]";
+        "prometheus" Nothing Decision "uturn has no metrics for Prometheus yet: its log has a line for each allocation with what it moved, and for each refusal its reason";
+        "prometheus-port" Value NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus-address" Value NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus-path" Value NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus-username-labels" Nothing NotNeeded "there are no metrics for Prometheus yet; the log has user names";
+        "prometheus-tls" Flag NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus-cert" Value NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus-key" Value NotNeeded "there are no metrics for Prometheus yet";
+        "cli" Flag NotNeeded "there is no command line inside the server: see the log";
         "cli-ip" Value NotNeeded "there is no command line inside the server";
         "cli-port" Value NotNeeded "there is no command line inside the server";
         "cli-password" Value NotNeeded "there is no command line inside the server";
