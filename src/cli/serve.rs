@@ -15,7 +15,7 @@ use crate::config::{self, Checked, Loaded};
 /// Serve clients with a configuration file
 ///
 /// Stays in the foreground and logs to standard error; systemd/uturn.service runs it as a service. SIGTERM
-/// and SIGINT stop it. The configuration is read at start.
+/// and SIGINT stop it; SIGHUP, SIGUSR1 and SIGUSR2 log a line. Configuration and certificates are read at start.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {

@@ -91,6 +91,8 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user_1: Signal,
+    user_2: Signal,
 }
 
 impl Signals {
@@ -103,12 +105,17 @@ impl Signals {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let hangup = signal(SignalKind::hangup())?;
+        // Scripts that were written for coturn send these; by default they would end the process.
+        let user_1 = signal(SignalKind::user_defined1())?;
+        let user_2 = signal(SignalKind::user_defined2())?;
         drop(taken);
         Ok(Self {
             runtime,
             terminate,
             interrupt,
             hangup,
+            user_1,
+            user_2,
         })
     }
 
@@ -122,6 +129,8 @@ impl Signals {
             terminate,
             interrupt,
             hangup,
+            user_1,
+            user_2,
         } = self;
         runtime.block_on(async {
             let mut watchdog = watchdog();
@@ -138,6 +147,12 @@ impl Signals {
                     }
                     _ = hangup.recv() => {
                         info!("SIGHUP: the configuration is read at start only; restart to change it");
+                    }
+                    _ = user_1.recv() => {
+                        info!("SIGUSR1: there is no drain mode; stop handing this server out, and end it later");
+                    }
+                    _ = user_2.recv() => {
+                        info!("SIGUSR2: certificates are read at start only; restart to change them");
                     }
                     _ = look.tick() => {
                         if !service.relay.is_ready() {
