@@ -682,7 +682,7 @@ fn told(manager: &UnixDatagram, wanted: &str) -> String {
 }
 
 #[test]
-fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
+fn serve_tells_its_service_manager_how_it_is_and_survives_signals_meant_for_others() {
     let directory = Directory::new("serve");
     let socket = directory.0.join("notify");
     let manager = UnixDatagram::bind(&socket).expect("a socket can be bound");
@@ -705,8 +705,14 @@ fn serve_tells_its_service_manager_how_it_is_and_survives_a_hangup() {
     let port: u16 = port.and_then(|port| port.parse().ok()).expect(&ready);
     TcpStream::connect(("127.0.0.1", port)).expect("it listens once it is ready");
     told(&manager, "WATCHDOG=1");
-    running.signal("-HUP");
-    running.logs("SIGHUP");
+    for (signal, named) in [
+        ("-HUP", "SIGHUP"),
+        ("-USR1", "SIGUSR1"),
+        ("-USR2", "SIGUSR2"),
+    ] {
+        running.signal(signal);
+        running.logs(named);
+    }
     running.signal("-TERM");
     told(&manager, "STOPPING=1");
     let (code, log) = running.end();
