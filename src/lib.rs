@@ -3,7 +3,7 @@
 //! The tree is the architecture. Imports go downward only (`tests/layering.rs` holds us to it):
 //!
 //! ```text
-//! main -> cli -> config, load -> api, net -> turn -> auth, admission -> wire
+//! main -> cli -> config, load -> metrics -> api, net -> turn -> auth, admission -> wire
 //! ```
 //!
 //! * [`wire`]: bytes to types and back; stateless.
@@ -13,6 +13,7 @@
 //! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
 //! * [`load`]: a load generator for this server and any other.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
+//! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
 //! * [`cli`]: one file per command.
 //! * [`lock`]: what threads take turns at, counted; any module may use it.
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod load;
 pub mod lock;
+pub mod metrics;
 pub mod net;
 pub mod turn;
 pub mod wire;

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "config",
             "load",
+            "metrics",
             "api",
             "net",
             "turn",
@@ -30,9 +31,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["api", "net", "turn", "auth", "admission", "wire"],
+        &["metrics", "api", "net", "turn", "auth", "admission", "wire"],
     ),
     ("load", &["net", "auth", "wire"]),
+    ("metrics", &["api", "net", "turn"]),
     ("api", &["auth", "lock"]),
     ("net", &["turn", "auth", "admission", "wire", "lock"]),
     ("turn", &["auth", "admission", "wire"]),

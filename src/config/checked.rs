@@ -10,9 +10,9 @@ use super::raw;
 use super::surroundings::Surroundings;
 use super::text::{ClientAddresses, LogFormat};
 use super::value::{At, Reader};
-use super::{certificate, credentials, http, listeners, nat_discovery, realms, relay};
+use super::{certificate, credentials, http, listeners, nat_discovery, prometheus, realms, relay};
 use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
-use crate::{api, net, turn};
+use crate::{api, metrics, net, turn};
 
 /// A configuration that can be served.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Checked {
     pub relay: net::Relay,
     /// The HTTP interface, if there is one.
     pub api: Option<api::Settings>,
+    /// The metrics, if there are any.
+    pub metrics: Option<metrics::Settings>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -51,10 +53,12 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         Some(usable) => (usable.name, Some(usable.files)),
         None => (None, None),
     };
-    let http = document
-        .api
-        .as_ref()
-        .map(|api| api.value.listen.value.as_slice());
+    let of_api = document.api.iter().map(|api| &api.value.listen.value);
+    let of_metrics = document
+        .metrics
+        .iter()
+        .map(|table| &table.value.listen.value);
+    let http: Vec<_> = of_api.chain(of_metrics).flatten().cloned().collect();
     let discovery = document.nat_discovery.as_ref().map(|table| {
         let beside = nat_discovery::Beside {
             listeners: &listeners,
@@ -69,7 +73,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
     // What clients are told to use are the listeners that were asked for; the others are told by the protocol.
     let asked_for = listeners;
     let listeners = [asked_for.clone(), more.unwrap_or_default()].concat();
-    listeners::report_duplicates(&listeners, http.unwrap_or_default(), reader);
+    listeners::report_duplicates(&listeners, &http, reader);
     let mut own_addresses = relay::own_addresses(&relays, host);
     let told = discovery
         .iter()
@@ -93,6 +97,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .api
         .as_ref()
         .map(|api| http::check(api, &served, host, reader));
+    let metrics = (document.metrics.as_ref()).map(|table| prometheus::check(table, reader));
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
@@ -115,6 +120,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
             log_full_addresses: log.client_addresses.value == ClientAddresses::Full,
         },
         api,
+        metrics,
         log: LogSettings {
             format: log.format.value,
             level: log.level.value.0,

@@ -88,7 +88,7 @@ fn of(
         .collect()
 }
 
-/// Reports every address that is taken twice; `http` is where the HTTP interface listens.
+/// Reports every address that is taken twice; `http` is where HTTP is served.
 pub(super) fn report_duplicates(
     listeners: &[At<Listener>],
     http: &[At<SocketAddr>],

@@ -14,6 +14,7 @@ mod http;
 mod listeners;
 mod nat_discovery;
 mod problem;
+mod prometheus;
 mod raw;
 mod realms;
 mod redact;

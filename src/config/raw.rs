@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::section::sections;
 use super::text::{
     AfterExpiry, Algorithm, Arrival, ClientAddresses, Domain, External, Ha1, Ha1Sha256, HostName,
-    Level, LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend,
+    Level, LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend, UrlPath,
 };
 use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
 use super::uri::{Origin, PageOrigin};
@@ -32,6 +32,7 @@ sections! {
         limits: Limits = "{}",
         realms: Vec<At<RealmTable>> = "[]",
         api: Api,
+        metrics: Metrics,
         log: Log = "{}",
         server: Server = "{}",
     }
@@ -239,6 +240,13 @@ sections! {
         public_key_file: PathBuf,
         audience: String,
         issuer: String,
+    }
+
+    /// Counters for Prometheus.
+    struct Metrics {
+        listen: Vec<At<SocketAddr>> = "[]",
+        path: UrlPath = r#""/metrics""#,
+        coturn_names: bool = "false",
     }
 
     /// What is logged, and how.

@@ -19,6 +19,9 @@ pub const MAX_USERNAME: usize = 508;
 /// The longest REALM in characters (RFC 8489 §14.9: fewer than 128).
 const MAX_REALM: usize = 127;
 
+/// The longest path of a page.
+const MAX_PATH: usize = 128;
+
 /// A secret as typed.
 #[derive(Clone)]
 pub(super) struct SecretText(pub Zeroizing<String>);
@@ -118,6 +121,29 @@ impl Text for Name {
             return Err("this name contains a control character".into());
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// The path of a page.
+#[derive(Clone)]
+pub(super) struct UrlPath(pub String);
+
+impl Text for UrlPath {
+    const WANTED: &'static str = "a path such as \"/metrics\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') {
+            return Err(format!("`{text}` does not begin with a slash"));
+        }
+        if text.len() > MAX_PATH {
+            return Err(format!("a path has {MAX_PATH} characters at most"));
+        }
+        // What no client escapes: so the path that it asks for is compared as it is.
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || "/-._~".contains(*c);
+        match text.chars().find(|c| !is_plain(c)) {
+            Some(odd) => Err(format!("a path has no `{odd}`")),
+            None => Ok(Self(text.to_owned())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod addresses;
 mod certificates;
 mod credentials;
 mod http;
+mod metrics;
 mod nat_discovery;
 mod realms;
 mod reference;
