@@ -37,6 +37,11 @@ impl Connections {
         })
     }
 
+    /// Those that there are.
+    pub(super) fn total(&self) -> usize {
+        self.counts.hold().total
+    }
+
     /// A place for a connection from `client`; `None` if there is none.
     pub(super) fn admit(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let address = ClientNetwork::of(client);

@@ -86,7 +86,7 @@ impl EventLog {
             bytes_to_peer = traffic.bytes_to_peer,
             packets_to_client = traffic.packets_to_client,
             bytes_to_client = traffic.bytes_to_client,
-            dropped = traffic.dropped,
+            dropped = traffic.drops.total(),
             kernel_drops,
             reason = ended.reason.as_str(),
             "allocation ended"

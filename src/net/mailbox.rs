@@ -7,10 +7,11 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 
+use super::observer::Ask;
 use super::streams::Moved;
 use super::sys::Bell;
 use crate::turn::{FiveTuple, Flow, Handover, RelayId};
@@ -21,13 +22,16 @@ const PARCELS: usize = 64;
 /// A parcel with this many bytes or datagrams takes no more.
 const PARCEL_BYTES: usize = 64 * 1024;
 const PARCEL_DATAGRAMS: usize = 256;
+/// Questions that may wait for a worker.
+const QUESTIONS: usize = 32;
 
 /// Where a worker finds what others hand over to it.
 pub(super) struct Mailbox {
     posted: ArrayQueue<Box<Parcel>>,
     empty: ArrayQueue<Box<Parcel>>,
-    /// No more of them than there may be connections.
+    /// No more of them than there may be connections, and questions.
     letters: SegQueue<Letter>,
+    questions: AtomicUsize,
     bell: Bell,
     /// Whether the owner has been rung for and has not looked yet.
     rung: AtomicBool,
@@ -39,6 +43,7 @@ impl Mailbox {
             posted: ArrayQueue::new(PARCELS),
             empty: ArrayQueue::new(PARCELS),
             letters: SegQueue::new(),
+            questions: AtomicUsize::new(0),
             bell,
             rung: AtomicBool::new(false),
         }
@@ -51,7 +56,21 @@ impl Mailbox {
 
     /// Takes the next letter.
     pub(super) fn take_letter(&self) -> Option<Letter> {
-        self.letters.pop()
+        let letter = self.letters.pop();
+        if matches!(letter, Some(Letter::Ask(_))) {
+            self.questions.fetch_sub(1, Ordering::Relaxed);
+        }
+        letter
+    }
+
+    /// Sends a question, unless as many wait as may; whether it was sent.
+    pub(super) fn ask(&self, ask: Ask) -> bool {
+        if self.questions.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
+            self.questions.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.send(Letter::Ask(ask));
+        true
     }
 
     /// Sends what must not be lost.
@@ -113,6 +132,8 @@ pub(super) enum Letter {
         five_tuple: FiveTuple,
         to: Option<usize>,
     },
+    /// A question of somebody who is no worker.
+    Ask(Ask),
 }
 
 /// A batch of datagrams for one worker.

@@ -12,6 +12,8 @@ mod event_loop;
 mod http;
 mod listeners;
 mod mailbox;
+mod not_after;
+mod observer;
 mod peer_streams;
 mod relay_port;
 mod relay_sockets;
@@ -32,6 +34,10 @@ pub use crate::admission::peer_filter::PeerRange;
 pub use crate::turn::RelayAddress;
 pub use error::StartError;
 pub use http::{HttpConnection, HttpService};
+pub use observer::{
+    CertificateEnd, ConnectionCounters, Cursor, Limits, NoAnswer, Observer, Page, PortPool, Report,
+    ShellCounters,
+};
 pub use start::{Running, start};
 pub use sys::Backend;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
@@ -14,9 +14,12 @@ use super::error::StartError;
 use super::event_log::EventLog;
 use super::listeners::Sockets;
 use super::mailbox::Mailbox;
+use super::observer::{Limits, Observed, Observer};
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
-use super::streams::{StreamSettings, Streams, TlsConfigs, dtls_config, tls_configs};
+use super::streams::{
+    StreamSettings, Streams, TlsConfigs, certificate_ends, dtls_config, tls_configs,
+};
 use super::sys::{Backend, ReadySet};
 use super::worker::{Worker, WorkerParts};
 use super::{HttpService, Listener, ListenerTransport, Relay, event_loop, listeners, sys};
@@ -32,6 +35,7 @@ pub struct Running {
     listeners: Vec<Listener>,
     stop: Arc<AtomicBool>,
     mailboxes: Arc<[Mailbox]>,
+    observer: Observer,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -158,9 +162,29 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         mailboxes,
         backend,
     };
+    let stop = Arc::default();
+    let certificates = relay
+        .net
+        .certificate
+        .as_ref()
+        .map(|certificate| certificate_ends(certificate, &relay.net.certificates));
+    let observer = Observer::new(Observed {
+        mailboxes: Arc::clone(&shared.mailboxes),
+        stop: Arc::clone(&stop),
+        listeners: listeners.clone(),
+        relayed: Arc::clone(&shared.relayed),
+        connections: Arc::clone(&shared.connections),
+        certificates: certificates.transpose()?.unwrap_or_default(),
+        started: SystemTime::now(),
+        limits: Limits {
+            allocations: relay.admission.quotas.total,
+            connections: relay.net.max_connections,
+        },
+    });
     let mut running = Running {
         listeners,
-        stop: Arc::default(),
+        stop,
+        observer,
         mailboxes: Arc::clone(&shared.mailboxes),
         workers: Vec::new(),
     };
@@ -316,6 +340,11 @@ impl Running {
     /// The listeners with the ports that were opened (a configured port 0 is replaced).
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
+    }
+
+    /// Asks the workers from any thread.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Whether every worker serves: false once stopping has begun.

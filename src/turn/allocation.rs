@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::channel::Channels;
+use super::counters::{AllocationKind, Drops, Families};
 use super::five_tuple::Flow;
 use super::method::Missing;
 use super::mobility::Mobility;
 use super::output::{ConnectionId, ReservationToken};
 use super::permission::Permissions;
 use super::realm::RealmId;
-use super::relayed_addresses::Protocol;
+use super::relayed_addresses::{Family, Protocol};
 use super::relays::Relays;
 use super::request::{Authenticated, By};
 use crate::admission::bandwidth::Meter;
@@ -17,7 +18,7 @@ use crate::admission::quota::Admitted;
 use crate::auth::Key;
 use crate::wire::{PeerAddr, TransactionId};
 
-/// What one allocation moved, or a whole server.
+/// What one allocation moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Datagrams sent to peers.
@@ -28,8 +29,8 @@ pub struct Traffic {
     pub packets_to_client: u64,
     /// Their application data.
     pub bytes_to_client: u64,
-    /// Data not relayed, in either direction.
-    pub dropped: u64,
+    /// Data not relayed, in either direction, and why.
+    pub drops: Drops,
 }
 
 impl Traffic {
@@ -53,9 +54,33 @@ pub enum EndReason {
     Disconnected,
     /// The server stops.
     ServerStopped,
+    /// The operator asked for it.
+    EndedByOperator,
 }
 
 impl EndReason {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Deleted,
+        Self::Expired,
+        Self::CredentialEnded,
+        Self::Disconnected,
+        Self::ServerStopped,
+        Self::EndedByOperator,
+    ];
+
+    /// A word for metrics. It does not change from version to version.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Expired => "expired",
+            Self::CredentialEnded => "credential_ended",
+            Self::Disconnected => "disconnected",
+            Self::ServerStopped => "server_stopped",
+            Self::EndedByOperator => "ended_by_operator",
+        }
+    }
+
     /// A word for logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -64,6 +89,7 @@ impl EndReason {
             Self::CredentialEnded => "credential ended",
             Self::Disconnected => "connection closed",
             Self::ServerStopped => "server stopped",
+            Self::EndedByOperator => "ended by the operator",
         }
     }
 }
@@ -161,6 +187,20 @@ impl Allocation {
         match self.connections {
             None => Protocol::Udp,
             Some(_) => Protocol::Tcp,
+        }
+    }
+
+    /// What it is counted by.
+    pub(super) fn kind(&self) -> AllocationKind {
+        let families = match (self.relays.has(Family::V4), self.relays.has(Family::V6)) {
+            (true, true) => Families::Both,
+            (false, true) => Families::V6,
+            (_, false) => Families::V4,
+        };
+        AllocationKind {
+            transport: self.flow.five_tuple.transport,
+            protocol: self.protocol(),
+            families,
         }
     }
 

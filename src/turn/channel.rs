@@ -121,6 +121,15 @@ impl Channels {
             .any(|channel| channel.peer.ip() == ip && channel.expires > now)
     }
 
+    /// Those that have not ended, and when each does.
+    pub(super) fn live(
+        &self,
+        now: Instant,
+    ) -> impl Iterator<Item = (ChannelNumber, PeerAddr, Instant)> {
+        let live = self.by_number.iter().filter(move |c| c.expires > now);
+        live.map(|channel| (channel.number, channel.peer, channel.expires))
+    }
+
     fn live_mut(&mut self, number: ChannelNumber, now: Instant) -> Option<&mut Channel> {
         let at = self.find(number).ok()?;
         Some(&mut self.by_number[at]).filter(|channel| channel.expires > now)

@@ -36,6 +36,9 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::Dtls];
+
     /// Whether messages follow each other on a stream: ChannelData is padded there.
     pub fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)

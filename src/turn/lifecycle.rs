@@ -106,7 +106,7 @@ impl Server {
             self.ways.add_serial(allocation.serial, relay);
         }
         self.own_relays(relay);
-        self.counters.allocations += 1;
+        self.count_live(relay, true);
     }
 
     /// Adds a second relay, under the name that [`next_relay`](Self::next_relay) gave, to the allocation that lies at `first`.
@@ -114,10 +114,42 @@ impl Server {
         let named = self.slots.insert_second(first);
         debug_assert_eq!(named, second.id);
         self.relays += 1;
+        self.count_live(first, false);
         if let Some(allocation) = self.slots.get_mut(first) {
             allocation.relays.add(second);
         }
+        self.count_live(first, true);
         self.own_relays(first);
+    }
+
+    /// Counts an allocation among those that there are, or not any more: before anything changes that it is counted by, and
+    /// after that.
+    pub(super) fn count_live(&mut self, relay: RelayId, counts: bool) {
+        let Some(allocation) = self.slots.get(relay) else {
+            return;
+        };
+        let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
+        let live = counters.live_mut(allocation.kind());
+        *live = if counts {
+            *live + 1
+        } else {
+            live.saturating_sub(1)
+        };
+    }
+
+    /// Ends the allocation of this number, because the operator asks for it; whether there was one.
+    pub fn handle_end(&mut self, serial: u64, now: Now) -> bool {
+        let Some(relay) = self.relay_of_serial(serial) else {
+            return false;
+        };
+        self.end(relay, EndReason::EndedByOperator, now.instant);
+        true
+    }
+
+    /// The allocation of this number. Looks at each: an operator asks, and no client.
+    pub(super) fn relay_of_serial(&self, serial: u64) -> Option<RelayId> {
+        let with_ticket = self.ways.by_serial(serial);
+        with_ticket.or_else(|| self.slots.find(|allocation| allocation.serial == serial))
     }
 
     /// Says whose the relays of an allocation are: from here on they are open.
@@ -151,6 +183,8 @@ impl Server {
             return;
         };
         self.live -= 1;
+        let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
+        counters.note_ended(allocation.kind(), reason);
         if let Some(mobility) = &allocation.mobility {
             self.ways.remove_serial(allocation.serial);
             self.forget_ways(&allocation.flow, mobility.via, mobility.next);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 mod allocation;
 mod by_client;
 mod channel;
+mod counters;
 mod deadline;
 mod five_tuple;
 mod lifecycle;
@@ -16,6 +17,7 @@ mod method;
 mod mobility;
 mod nat_discovery;
 mod nonce;
+mod observe;
 mod output;
 mod password_algorithms;
 mod peer_connections;
@@ -31,10 +33,15 @@ mod server;
 mod slots;
 
 pub use allocation::{EndReason, Traffic};
+pub use counters::{
+    AllocationKind, Amount, Counters, DropReason, Drops, ERROR_CODES, Families, Limit,
+    RealmCounters,
+};
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 pub use mobility::{Ticket, TicketKey, Tickets};
 pub use nat_discovery::{NatDiscovery, Origins};
 pub use nonce::NonceKey;
+pub use observe::{Listed, MAX_PAGE, Session, SessionChannel, SessionPermission, Sessions};
 pub use output::{
     AllocationEnded, AllocationMoved, AllocationOpened, ConnectPeer, ConnectionId, Event, Forward,
     Handover, Local, OpenError, OpenRelay, OpenedRelay, Output, Refused, RelayId, ReservationToken,
@@ -44,7 +51,7 @@ pub use realm::{ChosenBy, RealmId, RealmParts, ServerAddress};
 pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
 pub use relayed_addresses::{Family, Owner, Parity, Protocol, RelayAddress, RelayedAddresses};
-pub use server::{Counters, DropReason, FromClient, Parts, Server};
+pub use server::{FromClient, Parts, Server};
 
 use crate::auth::UnixTime;
 

@@ -53,6 +53,12 @@ impl Permissions {
         self.find(ip).is_ok_and(|at| self.0[at].1 > now)
     }
 
+    /// Those that have not ended, and when each does.
+    pub(super) fn live(&self, now: Instant) -> impl Iterator<Item = (IpAddr, Instant)> {
+        let all = self.0.iter().copied();
+        all.filter(move |(_, expires)| *expires > now)
+    }
+
     fn find(&self, ip: IpAddr) -> Result<usize, usize> {
         self.0.binary_search_by_key(&ip, |(ip, _)| *ip)
     }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use super::counters::RealmCounters;
 use super::five_tuple::Flow;
 use super::nonce::{Features, NonceKey, Nonces};
 use super::peer_policy::PeerPolicy;
@@ -74,7 +75,9 @@ pub enum ServerAddress {
 
 /// One realm at work.
 pub(super) struct Realm {
-    /// For the log, where there are several.
+    /// The name of its challenges.
+    pub(super) called: Arc<str>,
+    /// The same for the log, where there are several.
     pub(super) name: Option<Arc<str>>,
     pub(super) auth: Arc<Authenticator>,
     pub(super) policy: PeerPolicy,
@@ -85,6 +88,7 @@ pub(super) struct Realm {
     pub(super) name_rule_in_reply: bool,
     /// What its requests may carry beside RFC 8489 and RFC 8656.
     pub(super) extensions: Extensions,
+    pub(super) counters: RealmCounters,
 }
 
 /// Every realm of a server, and what chooses them.
@@ -158,12 +162,15 @@ impl Realms {
         }
     }
 
+    /// Each of them, the default one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Realm> {
+        std::iter::once(&self.default).chain(&self.others)
+    }
+
     /// Whether any realm takes access tokens.
     pub(super) fn extensions(&self) -> Extensions {
         Extensions {
-            access_tokens: std::iter::once(&self.default)
-                .chain(&self.others)
-                .any(|realm| realm.extensions.access_tokens),
+            access_tokens: self.all().any(|realm| realm.extensions.access_tokens),
         }
     }
 
@@ -222,9 +229,12 @@ impl Realm {
             password_algorithms: parts.auth.has_every_algorithm(),
             username_anonymity: parts.auth.knows_hashes(),
         };
+        let called: Arc<str> = Arc::from(parts.auth.realm());
         let (key, lifetime) = (common.nonce_key.clone(), common.nonce_lifetime);
         Self {
-            name: are_several.then(|| Arc::from(parts.auth.realm())),
+            name: are_several.then(|| Arc::clone(&called)),
+            called,
+            counters: RealmCounters::default(),
             policy: PeerPolicy::new(parts.peers, Arc::clone(common.relayed)),
             nonces: Nonces::new(key, lifetime, features, parts.auth.realm()),
             extensions: Extensions {

@@ -112,6 +112,50 @@ struct Row {
 }
 
 impl Reject {
+    /// Each label that there is; the commonest first.
+    pub const LABELS: [&'static str; 40] = [
+        "no_credentials",
+        "stale_nonce",
+        "unknown_user",
+        "wrong_password",
+        "expired_credential",
+        "unknown_token_key",
+        "wrong_token",
+        "stale_token",
+        "incomplete_credentials",
+        "password_algorithm",
+        "unknown_attributes",
+        "no_allocation",
+        "allocation_exists",
+        "other_user",
+        "bad_transport",
+        "unsupported_transport",
+        "malformed",
+        "conflict",
+        "unsupported_family",
+        "family_mismatch",
+        "no_peer",
+        "bad_channel_number",
+        "channel_in_use",
+        "peer_has_channel",
+        "peer_denied",
+        "peer_not_relayed",
+        "server_full",
+        "quota_reached",
+        "allocation_full",
+        "no_port",
+        "no_reservation",
+        "exhausted",
+        "system",
+        "try_alternate",
+        "mobility_ticket",
+        "mobility_forbidden",
+        "no_tcp_allocation",
+        "no_connection",
+        "connection_exists",
+        "connect_failed",
+    ];
+
     /// The one table.
     fn row(&self) -> Row {
         use Loudness::{Debug, Info, Warn};
@@ -346,6 +390,7 @@ mod tests {
 
     use super::*;
     use crate::auth::UnixTime;
+    use crate::turn::ERROR_CODES;
 
     #[test]
     fn labels_are_words_of_their_own_and_phrases_fit() {
@@ -393,7 +438,11 @@ mod tests {
         ];
         let labels: HashSet<_> = all.iter().map(Reject::label).collect();
         assert_eq!(labels.len(), all.len());
+        let of_others = ["peer_denied", "quota_reached", "server_full"];
+        let known: HashSet<_> = labels.iter().copied().chain(of_others).collect();
+        assert_eq!(known, HashSet::from(Reject::LABELS));
         for reject in all {
+            assert!(ERROR_CODES.contains(&reject.code().0), "{reject:?}");
             let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
             assert!(reject.label().bytes().all(is_word), "{}", reject.label());
             // RFC 8489 §14.8: fewer than 128 characters.

@@ -36,11 +36,22 @@ pub enum Family {
 }
 
 impl Family {
+    /// Both of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     /// The family of an address.
     pub fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// A word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
         }
     }
 
@@ -60,6 +71,19 @@ pub enum Protocol {
     Udp,
     /// Connections (RFC 6062).
     Tcp,
+}
+
+impl Protocol {
+    /// Both of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Udp, Self::Tcp];
+
+    /// A word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// Which ports may be claimed.
@@ -234,6 +258,17 @@ impl RelayedAddresses {
             .iter()
             .map(|ports| ports.count.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// Of each relay address, how many ports are claimed; [`Self::ports`] may be.
+    pub fn claimed(&self) -> impl Iterator<Item = (IpAddr, u32)> + '_ {
+        let all = self.addresses.iter();
+        all.map(|ports| (ports.address.bind, ports.count.load(Ordering::Relaxed)))
+    }
+
+    /// How many ports each relay address has.
+    pub fn ports(&self) -> u32 {
+        u32::from(*self.range.end()) - u32::from(*self.range.start()) + 1
     }
 
     /// What peers see of a bound address.

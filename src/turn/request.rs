@@ -359,7 +359,7 @@ impl Server {
         let mut reply = Reply::error(request, reject.code(), &reason);
         if reject == Reject::TryAlternate {
             let alternates = &self.settings.alternates;
-            reply = alternates.add_to(reply, &flow, request, self.counters.refusals);
+            reply = alternates.add_to(reply, &flow, request, self.refused);
         }
         let reply = reply
             .software(self.settings.software.as_deref())
@@ -379,7 +379,12 @@ impl Server {
         peer: Option<PeerAddr>,
     ) {
         let username = username.map(|name| name.chars().take(NAMED_CHARACTERS).collect());
-        self.counters.refusals += 1;
+        self.refused += 1;
+        if let Reject::Quota(reached) = &reject {
+            self.counters.note_limit(*reached);
+        }
+        let Realm { counters, .. } = self.realms.get_mut(realm);
+        counters.note_refusal(&reject);
         self.outputs
             .push_back(Output::Event(Event::Refused(Refused {
                 client: flow.five_tuple.client,

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use stun::error_code::CODE_SERVER_ERROR;
 
-use super::allocation::{Allocation, Traffic};
+use super::allocation::Allocation;
 use super::by_client::ByClient;
+use super::counters::{Counters, DropReason, Limit};
 use super::deadline::Deadlines;
 use super::five_tuple::{ClientAddr, FiveTuple, Flow, Transport};
 use super::method::PendingAllocate;
@@ -21,7 +23,7 @@ use super::realm::{Common, RealmId, RealmParts, Realms};
 use super::relayed_addresses::RelayedAddresses;
 use super::slots::Slots;
 use super::{Now, Settings};
-use crate::admission::bandwidth::TotalLease;
+use crate::admission::bandwidth::{Direction, TotalLease};
 use crate::admission::rate_limit::SourceLimiter;
 use crate::wire::reply::SmallReply;
 use crate::wire::{Class, Extensions, Kind, Malformed, Message, Method, classic, classify};
@@ -72,6 +74,8 @@ pub struct Server {
     pub(super) slots: Slots,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
+    /// Requests refused: the next other server is chosen by it.
+    pub(super) refused: u64,
     limiter: SourceLimiter,
     pub(super) discovery: Option<Discovery>,
     pub(super) by_client: ByClient,
@@ -115,49 +119,6 @@ pub enum FromClient {
     Dropped,
 }
 
-/// Why data or a message was not obeyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    /// Neither STUN nor ChannelData, or not whole.
-    Malformed,
-    /// The five-tuple has no allocation.
-    NoAllocation,
-    /// The channel is not bound.
-    NoChannel,
-    /// The peer has no permission.
-    NoPermission,
-    /// The peer may not be reached.
-    PeerDenied,
-    /// A bandwidth limit.
-    Bandwidth,
-    /// Longer than the client's side can express.
-    TooLarge,
-    /// An unauthenticated source that has had its share of replies.
-    ReplyLimit,
-    /// A client that does not read as fast as its peers send.
-    SlowReader,
-    /// A peer's connection to an allocation that has all that it may have.
-    TooManyConnections,
-}
-
-/// The number of [`DropReason`]s.
-const DROP_REASONS: usize = 10;
-
-/// What this worker has done since it started.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
-    /// Data relayed.
-    pub traffic: Traffic,
-    /// Packets dropped, by [`DropReason`] as a number.
-    pub drops: [u64; DROP_REASONS],
-    /// Responses sent.
-    pub replies: u64,
-    /// Requests refused.
-    pub refusals: u64,
-    /// Allocations opened.
-    pub allocations: u64,
-}
-
 impl Server {
     /// Makes a relay without allocations.
     pub fn new(parts: Parts) -> Self {
@@ -191,6 +152,7 @@ impl Server {
             peer_connections: PeerConnections::new(parts.worker.0 as u32, parts.worker.1 as u32),
             relays: 0,
             counters: Counters::default(),
+            refused: 0,
             serials: parts.worker.0 + 1,
             workers: parts.worker.1,
             worker: parts.worker.0 as usize,
@@ -199,6 +161,9 @@ impl Server {
 
     /// Handles one datagram, or one message of a stream.
     pub fn handle_client(&mut self, flow: Flow, packet: &[u8], now: Now) -> FromClient {
+        if self.via.is_none() {
+            self.counters.received[flow.five_tuple.transport as usize].add(packet.len());
+        }
         match classify(packet) {
             Some(Kind::ChannelData) => {
                 let route = self.channel_data(&flow, packet, now);
@@ -220,7 +185,10 @@ impl Server {
                 let route = self.send_indication(&flow, message, now);
                 self.pass_on(&flow, route, now)
             }
-            (Class::Request, Method::Binding) => self.binding(flow, message, now),
+            (Class::Request, Method::Binding) => {
+                self.counters.requests[Method::Binding as usize] += 1;
+                self.binding(flow, message, now)
+            }
             (
                 Class::Request,
                 Method::Allocate
@@ -233,6 +201,7 @@ impl Server {
                 if let Some(worker) = self.worker_for(&flow, message) {
                     return FromClient::Elsewhere { worker };
                 }
+                self.counters.requests[message.method() as usize] += 1;
                 self.handle_request(flow, message, now);
                 FromClient::Control
             }
@@ -248,8 +217,10 @@ impl Server {
     fn classic(&mut self, flow: Flow, packet: &[u8]) -> FromClient {
         match classic::server_error(packet) {
             Some(reply) if flow.five_tuple.transport == Transport::Dtls => {
-                self.counters.refusals += 1;
-                self.reply(flow, reply);
+                self.counters.requests[Method::Binding as usize] += 1;
+                self.counters
+                    .note_error(Method::Binding, CODE_SERVER_ERROR.0);
+                self.outputs.push_back(Output::Reply { flow, bytes: reply });
                 FromClient::Control
             }
             Some(_) | None => self.drop_packet(DropReason::Malformed),
@@ -261,8 +232,6 @@ impl Server {
         match route {
             Ok(route) => {
                 self.notice_data(&flow.five_tuple);
-                self.counters.traffic.packets_to_peer += 1;
-                self.counters.traffic.bytes_to_peer += route.payload.len() as u64;
                 match self.relayed.owner_of(route.target) {
                     None => FromClient::ToPeer(route),
                     Some(owner) => self.relay_to_relay(route, owner, now),
@@ -273,12 +242,17 @@ impl Server {
             {
                 FromClient::Elsewhere { worker }
             }
-            Err(reason) => self.drop_packet(reason),
+            Err(reason) => {
+                if let Some(relay) = self.relay_of(&flow.five_tuple) {
+                    self.note_drop(relay, reason);
+                }
+                self.drop_packet(reason)
+            }
         }
     }
 
     fn drop_packet(&mut self, reason: DropReason) -> FromClient {
-        self.dropped(reason);
+        self.dropped(Direction::ToPeer, reason);
         FromClient::Dropped
     }
 
@@ -292,7 +266,7 @@ impl Server {
         self.deadlines.next()
     }
 
-    /// What this worker has done since it started.
+    /// What this worker has done since it started, as far as it is no realm's.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -364,12 +338,20 @@ impl Server {
     }
 
     pub(super) fn reply(&mut self, flow: Flow, bytes: Vec<u8>) {
-        self.counters.replies += 1;
+        self.counters.note_response(&bytes);
         self.outputs.push_back(Output::Reply { flow, bytes });
     }
 
-    pub(super) fn dropped(&mut self, reason: DropReason) {
-        self.counters.drops[reason as usize] += 1;
+    /// Counts what is not relayed or obeyed.
+    pub(super) fn dropped(&mut self, direction: Direction, reason: DropReason) {
+        self.counters.drops[direction as usize][reason as usize] += 1;
+    }
+
+    /// Has an allocation remember that data of it was dropped.
+    pub(super) fn note_drop(&mut self, relay: RelayId, reason: DropReason) {
+        if let Some(allocation) = self.slots.get_mut(relay) {
+            allocation.traffic.drops.add(reason);
+        }
     }
 
     /// Whether a client that has shown neither credentials nor that it receives at its address gets an answer that the shell
@@ -377,7 +359,8 @@ impl Server {
     pub fn allows_reply(&mut self, client: ClientAddr, now: Now) -> bool {
         let allowed = self.limiter.allow(client.ip(), now.instant);
         if !allowed {
-            self.dropped(DropReason::ReplyLimit);
+            self.counters.note_limit(Limit::UnauthenticatedReplies);
+            self.dropped(Direction::ToPeer, DropReason::ReplyLimit);
         }
         allowed
     }

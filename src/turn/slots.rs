@@ -78,6 +78,26 @@ impl Slots {
         }
     }
 
+    /// Where the first allocation lies that this is true of.
+    pub(super) fn find(&self, is_it: impl Fn(&Allocation) -> bool) -> Option<RelayId> {
+        let mut all = self.0.iter();
+        let found = all.find(|(_, slot)| matches!(slot, Slot::Allocation(a) if is_it(a)));
+        found.map(|(at, _)| RelayId(at as u32))
+    }
+
+    /// The allocation that lies at a place.
+    pub(super) fn at(&self, place: usize) -> Option<&Allocation> {
+        match self.0.get(place)? {
+            Slot::Allocation(allocation) => Some(allocation),
+            Slot::Second(_) => None,
+        }
+    }
+
+    /// No allocation lies here or behind this place.
+    pub(super) fn end(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Where all allocations lie.
     pub(super) fn allocations(&self) -> impl Iterator<Item = RelayId> {
         self.0.iter().filter_map(|(at, slot)| match slot {

@@ -78,6 +78,49 @@ pub enum Method {
     ConnectionAttempt,
 }
 
+impl Method {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Binding,
+        Self::Allocate,
+        Self::Refresh,
+        Self::Send,
+        Self::Data,
+        Self::CreatePermission,
+        Self::ChannelBind,
+        Self::Connect,
+        Self::ConnectionBind,
+        Self::ConnectionAttempt,
+    ];
+
+    /// Those that have requests.
+    pub const OF_REQUESTS: [Self; 7] = [
+        Self::Binding,
+        Self::Allocate,
+        Self::Refresh,
+        Self::CreatePermission,
+        Self::ChannelBind,
+        Self::Connect,
+        Self::ConnectionBind,
+    ];
+
+    /// A word for metrics. It does not change from version to version.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Binding => "binding",
+            Self::Allocate => "allocate",
+            Self::Refresh => "refresh",
+            Self::Send => "send",
+            Self::Data => "data",
+            Self::CreatePermission => "create_permission",
+            Self::ChannelBind => "channel_bind",
+            Self::Connect => "connect",
+            Self::ConnectionBind => "connection_bind",
+            Self::ConnectionAttempt => "connection_attempt",
+        }
+    }
+}
+
 /// The class of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -162,6 +205,14 @@ impl<'a> Message<'a> {
         };
         message.walk()?;
         Ok(message)
+    }
+
+    /// The code in ERROR-CODE (RFC 8489 §14.8), if there is one.
+    pub fn error_code(&self) -> Option<u16> {
+        match *self.get(attr::ATTR_ERROR_CODE)? {
+            [_, _, class, number, ..] => Some(u16::from(class & 7) * 100 + u16::from(number)),
+            _ => None,
+        }
     }
 
     /// Finds what protects the message, and checks that every attribute lies within it.

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use uturn::admission::bandwidth::LEAST_BURST;
+use uturn::admission::bandwidth::{Direction, LEAST_BURST};
 use uturn::turn::{
     AllocationEnded, DropReason, Event, FromClient, RelayAddress, RelayId, Transport,
 };
@@ -194,16 +194,16 @@ fn both_sides_are_charged_as_over_the_wire() {
     for data in [&b"one"[..], b"", b"three"] {
         assert!(net.send_to(alice, bob, data).arrived());
     }
-    let counters = *net.server.counters();
-    assert_eq!(counters.traffic.packets_to_peer, 4);
-    assert_eq!(counters.traffic.packets_to_client, 3);
+    assert_eq!(net.moved(Direction::ToPeer).packets, 4);
+    assert_eq!(net.moved(Direction::ToClient).packets, 3);
+    assert_eq!(net.server.counters().between_clients().packets, 4);
     let [alice, bob] = traffic(&mut net)[..] else {
         panic!("two allocations");
     };
     assert_eq!((alice.packets_to_peer, alice.bytes_to_peer), (4, 9 + 8));
-    assert_eq!((alice.packets_to_client, alice.dropped), (0, 0));
+    assert_eq!((alice.packets_to_client, alice.drops.total()), (0, 0));
     assert_eq!((bob.packets_to_client, bob.bytes_to_client), (3, 8));
-    assert_eq!((bob.packets_to_peer, bob.dropped), (0, 1));
+    assert_eq!((bob.packets_to_peer, bob.drops.total()), (0, 1));
 }
 
 #[test]

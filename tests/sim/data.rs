@@ -1,5 +1,6 @@
 //! Data: Send and Data indications, ChannelData (RFC 8656 §11, §12).
 
+use uturn::admission::bandwidth::Direction;
 use uturn::turn::{DropReason, Event, Transport};
 
 use crate::net::codec::{DATA, DONT_FRAGMENT, Request, XOR_PEER_ADDRESS, channel_data};
@@ -199,7 +200,7 @@ fn what_was_moved_is_counted_when_it_ends() {
     let traffic = ended.traffic;
     assert_eq!((traffic.packets_to_peer, traffic.bytes_to_peer), (2, 7));
     assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 5));
-    assert_eq!(traffic.dropped, 1);
+    assert_eq!(traffic.drops.total(), 1);
     assert_eq!((ended.age.as_secs(), &*ended.user), (60, "alice"));
 }
 
@@ -218,7 +219,7 @@ fn what_the_shell_cannot_send_to_a_client_is_not_counted_as_moved() {
             _ => net.server.handle_no_room(relay, 8),
         }
         assert_eq!(net.drops(reason), 1);
-        let counted = net.server.counters().traffic;
+        let counted = net.moved(Direction::ToClient);
         net.succeed(alice, Request::refresh().lifetime(0));
         let ended = net.events.iter().find_map(|event| match event {
             Event::Ended(ended) => Some(ended.traffic),
@@ -226,8 +227,8 @@ fn what_the_shell_cannot_send_to_a_client_is_not_counted_as_moved() {
         });
         let traffic = ended.expect("the allocation has ended");
         assert_eq!((traffic.packets_to_client, traffic.bytes_to_client), (1, 4));
-        assert_eq!((counted.packets_to_client, counted.bytes_to_client), (1, 4));
-        assert_eq!(traffic.dropped, 1);
+        assert_eq!((counted.packets, counted.bytes), (1, 4));
+        assert_eq!(traffic.drops.total(), 1);
     }
 }
 

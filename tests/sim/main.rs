@@ -16,6 +16,7 @@ mod garbage;
 mod icmp;
 mod mobility;
 mod nat_discovery;
+mod observe;
 mod permissions;
 mod policy;
 mod ports;

@@ -265,5 +265,5 @@ fn bytes_beyond_the_bandwidth_wait() {
         net.advance(Duration::from_millis(10));
     }
     assert!((9_500_000..=11_500_000).contains(&passed), "{passed}");
-    assert_eq!(net.server.counters().traffic.bytes_to_peer, passed);
+    assert_eq!(net.moved(Direction::ToPeer).bytes, passed);
 }

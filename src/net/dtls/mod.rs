@@ -23,6 +23,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::ConnectionCounters;
 use super::connections::Connections;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{FiveTuple, Flow, LinkId, Now};
@@ -73,6 +74,7 @@ pub(super) struct Dtls {
     /// When to look at each session next, in that order.
     checks: VecDeque<Check>,
     serials: u64,
+    counters: ConnectionCounters,
 }
 
 struct Check {
@@ -111,6 +113,7 @@ impl Dtls {
             begins,
             checks: VecDeque::new(),
             serials: 0,
+            counters: ConnectionCounters::default(),
         }
     }
 
@@ -154,10 +157,12 @@ impl Dtls {
     ) -> Arrival {
         let client = flow.five_tuple.client.ip();
         if !self.begins.allow(client, now) {
+            self.counters.refused_for_rate += 1;
             tracing::debug!("DTLS session refused: too many from this address in a short time");
             return Arrival::Nothing;
         }
         let Some(admitted) = self.settings.connections.admit(client) else {
+            self.counters.refused_for_limit += 1;
             tracing::debug!("DTLS session refused: limit reached");
             return Arrival::Nothing;
         };
@@ -197,7 +202,11 @@ impl Dtls {
         let header = Header::read(datagram)?;
         let len = HEADER + header.len;
         let record = &mut datagram[..len];
+        let was_handshaking = session.is_handshaking();
         let heard = session.handle(&self.settings.config, header, record, now, said);
+        if was_handshaking && !session.is_handshaking() {
+            self.counters.handshakes += 1;
+        }
         Some((len, heard))
     }
 
@@ -227,12 +236,23 @@ impl Dtls {
     /// Forgets a session, and returns whose it was and the listener that it went through. Its last words are added to `said`.
     pub(super) fn remove(&mut self, place: usize, said: &mut Said) -> Option<(Flow, usize)> {
         let mut session = self.sessions.try_remove(place)?;
+        if session.is_handshaking() {
+            self.counters.failed_handshakes += 1;
+        }
         let hash = self.hasher.hash_one(session.flow.five_tuple);
         if let Ok(entry) = self.names.find_entry(hash, |other| *other == place) {
             entry.remove();
         }
         session.write_goodbye(said);
         Some((session.flow, session.listener))
+    }
+
+    /// What has become of those who began a session.
+    pub(super) fn counters(&self) -> ConnectionCounters {
+        ConnectionCounters {
+            open: self.sessions.len(),
+            ..self.counters
+        }
     }
 
     /// One of the sessions, if there is any.

@@ -80,6 +80,11 @@ impl Session {
         }
     }
 
+    /// Whether its handshake is not over.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.handshake.is_some()
+    }
+
     /// Whether this hello is the one that the session began with, said again.
     pub(super) fn began_with(&self, hello: &Beginning<'_>) -> bool {
         self.client_random == hello.random

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use slab::Slab;
 
-use super::connections::Connections;
+use super::connections::{Connections, Place};
 use super::sys::{Members, Source};
-use super::{Listener, ListenerTransport};
+use super::{ConnectionCounters, Listener, ListenerTransport};
 use crate::admission::peer_filter::PeerRange;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{ClientAddr, FiveTuple, Flow, LinkId, RealmId, Transport};
@@ -34,7 +34,7 @@ pub(super) use connection::{Connection, Received};
 use opening::{Awaited, Header, Opening};
 pub(super) use outbound::Queued;
 use outbound::{Buffers, Outbound};
-pub(super) use tls_config::{TlsConfigs, dtls_config, tls_configs};
+pub(super) use tls_config::{TlsConfigs, certificate_ends, dtls_config, tls_configs};
 use tls_session::TlsSession;
 
 /// Marks the links that are connections; the rest of the number is a place in the table.
@@ -76,12 +76,15 @@ pub(super) struct Streams {
     checks: VecDeque<Check>,
     /// Tells the connections apart that have the same place one after the other.
     serials: u64,
+    counters: ConnectionCounters,
 }
 
 /// A listening socket, and what is listened for.
 struct StreamListener {
     listener: Listener,
     socket: TcpListener,
+    /// Connections that were let in.
+    accepted: u64,
 }
 
 /// A connection by its place in the table.
@@ -146,6 +149,7 @@ impl Streams {
                 .map(|(listener, socket)| StreamListener {
                     listener,
                     socket: TcpListener::from_std(socket),
+                    accepted: 0,
                 })
                 .collect(),
             accepts,
@@ -155,6 +159,7 @@ impl Streams {
             buffers: Buffers::default(),
             checks: VecDeque::new(),
             serials: 0,
+            counters: ConnectionCounters::default(),
         })
     }
 
@@ -177,9 +182,26 @@ impl Streams {
         // Whose it is, a proxy has to say first.
         let is_proxied = self.is_proxy(client);
         if !is_proxied && !self.accepts.allow(client.ip(), now) {
+            self.counters.refused_for_rate += 1;
             tracing::debug!("connection refused: too many from this address in a short time");
-        } else if let Err(error) = self.enter(listener, socket, client, now) {
-            tracing::debug!(%error, transport = ?listener.transport, "connection refused");
+            return Ok(true);
+        }
+        let admitted = match is_proxied {
+            true => self.settings.connections.admit_proxied(),
+            false => self.settings.connections.admit(client.ip()),
+        };
+        // Without a place it is closed at once.
+        let Some(admitted) = admitted else {
+            self.counters.refused_for_limit += 1;
+            tracing::debug!(transport = ?listener.transport, "connection refused: limit reached");
+            return Ok(true);
+        };
+        match self.enter(listener, socket, client, admitted, now) {
+            Ok(()) => self.listeners[at].accepted += 1,
+            Err(error) => {
+                self.counters.failed += 1;
+                tracing::debug!(%error, transport = ?listener.transport, "connection refused");
+            }
         }
         Ok(true)
     }
@@ -189,15 +211,10 @@ impl Streams {
         listener: Listener,
         socket: TcpStream,
         client: SocketAddr,
+        admitted: Place,
         now: Instant,
     ) -> io::Result<()> {
         let is_proxied = self.is_proxy(client);
-        let admitted = match is_proxied {
-            true => self.settings.connections.admit_proxied(),
-            false => self.settings.connections.admit(client.ip()),
-        };
-        // Without a place it is closed at once.
-        let admitted = admitted.ok_or_else(|| io::Error::other("limit reached"))?;
         let server = if listener.address.ip().is_unspecified() {
             socket.local_addr()?
         } else {
@@ -250,6 +267,25 @@ impl Streams {
         });
         self.check_later(place, serial, now);
         Ok(())
+    }
+
+    /// Connections let in, by listener.
+    pub(super) fn accepted(&self) -> Vec<(Listener, u64)> {
+        let listeners = self.listeners.iter();
+        listeners.map(|at| (at.listener, at.accepted)).collect()
+    }
+
+    /// What has become of those who connected.
+    pub(super) fn counters(&self) -> ConnectionCounters {
+        ConnectionCounters {
+            open: self.slots.len(),
+            ..self.counters
+        }
+    }
+
+    /// Counts a TLS handshake that is finished.
+    pub(super) fn note_handshake(&mut self) {
+        self.counters.handshakes += 1;
     }
 
     fn is_proxy(&self, client: SocketAddr) -> bool {
@@ -349,10 +385,12 @@ impl Streams {
     ) -> io::Result<()> {
         let client = proxied.client.ip();
         if !self.accepts.allow(client, now) {
+            self.counters.refused_for_rate += 1;
             let reason = "too many from this address in a short time";
             return Err(io::Error::other(reason));
         }
         if !connection.place.move_to(client) {
+            self.counters.refused_for_limit += 1;
             return Err(io::Error::other("limit reached"));
         }
         let five_tuple = &mut connection.flow.five_tuple;
@@ -484,6 +522,9 @@ impl Streams {
     pub(super) fn remove(&mut self, place: usize) -> Option<Flow> {
         let mut slot = self.slots.try_remove(place)?;
         let mut connection = slot.connection?;
+        if connection.is_handshaking() {
+            self.counters.failed_handshakes += 1;
+        }
         if slot.outbound.is_empty() {
             connection.say_goodbye();
         }

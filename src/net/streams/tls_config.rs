@@ -14,7 +14,8 @@ use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use super::server_name;
 use crate::net::dtls::DtlsConfig;
 use crate::net::error::StartError;
-use crate::net::{Certificate, NamedCertificate};
+use crate::net::not_after::not_after;
+use crate::net::{Certificate, CertificateEnd, NamedCertificate};
 
 /// What TLS connections are accepted with.
 #[derive(Clone)]
@@ -123,6 +124,31 @@ pub(in crate::net) fn dtls_config(
     let (chain, key) = read_pem(certificate)?;
     let config = DtlsConfig::new(chain, key, &provider()).map_err(|error| unusable(&error))?;
     Ok(Arc::new(config))
+}
+
+/// When each certificate ends that is served, once for each file.
+pub(in crate::net) fn certificate_ends(
+    certificate: &Certificate,
+    named: &[NamedCertificate],
+) -> Result<Vec<CertificateEnd>, StartError> {
+    let named = named.iter().map(|named| {
+        let name = named.names.first().map_or("", String::as_str);
+        (name, &named.certificate)
+    });
+    let mut ends: Vec<CertificateEnd> = Vec::new();
+    for (called, certificate) in std::iter::once(("default", certificate)).chain(named) {
+        let name = match certificate {
+            Certificate::Files { chain, .. } => chain.display().to_string(),
+            Certificate::Pem { .. } => called.to_owned(),
+        };
+        if ends.iter().any(|end| end.name == name) {
+            continue;
+        }
+        let (chain, _) = read_pem(certificate)?;
+        let not_after = chain.first().and_then(|first| not_after(first));
+        ends.push(CertificateEnd { name, not_after });
+    }
+    Ok(ends)
 }
 
 fn unusable(error: &rustls::Error) -> StartError {

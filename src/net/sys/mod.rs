@@ -10,6 +10,7 @@ mod arena;
 mod backend;
 mod batched;
 mod control;
+mod cpu_time;
 mod datagram;
 mod error_queue;
 mod fixed;
@@ -20,6 +21,7 @@ mod send;
 
 pub(crate) use arena::{Arena, Received};
 pub use backend::Backend;
+pub(crate) use cpu_time::thread_cpu_time;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use error_queue::{SendError, next_error, report_errors};
 pub(crate) use options::{

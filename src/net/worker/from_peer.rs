@@ -98,6 +98,11 @@ impl Worker {
                 Some(Letter::Forward { five_tuple, to }) => {
                     self.server.handle_forward(five_tuple, to);
                 }
+                Some(Letter::Ask(ask)) => {
+                    self.answer(ask);
+                    // One in a turn: clients come first.
+                    return true;
+                }
             }
         }
         true

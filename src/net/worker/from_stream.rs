@@ -178,6 +178,9 @@ impl Worker {
         let decrypted = connection.decrypt(received, messages, records, now.instant);
         if was_handshaking {
             connection.choose_realm(|name| self.server.realm_of_server_name(name));
+            if decrypted.is_some() && !connection.is_handshaking() {
+                self.streams.note_handshake();
+            }
         }
         match decrypted {
             None => self.handle_messages(connection, received, now)?,

@@ -17,6 +17,7 @@ const RELAYS: usize = 256;
 pub(super) struct KernelDrops {
     next: Instant,
     total: u64,
+    of_relays: u64,
 }
 
 impl KernelDrops {
@@ -24,12 +25,18 @@ impl KernelDrops {
         Self {
             next: now + PERIOD,
             total: 0,
+            of_relays: 0,
         }
     }
 
     /// Datagrams dropped since the start, as far as was told.
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Of those, what was sent to relay sockets.
+    pub(super) fn of_relays(&self) -> u64 {
+        self.of_relays
     }
 }
 
@@ -58,6 +65,7 @@ impl Worker {
         let relays = self.relays.new_kernel_drops(RELAYS);
         if relays.dropped > 0 {
             self.kernel_drops.total += relays.dropped;
+            self.kernel_drops.of_relays += relays.dropped;
             warn!(
                 dropped = relays.dropped,
                 sockets = relays.sockets,

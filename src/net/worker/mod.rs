@@ -4,6 +4,7 @@
 //! `from_client.rs`, `from_stream.rs`, `from_dtls.rs`, `from_peer.rs`, `peer_streams.rs` and `errors.rs` are the ways in; what
 //! they find is queued, for one socket after the other, and leaves in as few system calls as can be.
 
+mod answers;
 mod errors;
 mod from_client;
 mod from_dtls;
@@ -33,8 +34,11 @@ use super::streams::{Queued, STREAM_LINK, Streams};
 use super::sys::{Arena, Backend, Datagram, Found, Happened, Outbox, ReadySet, Sender, Source};
 use super::to_peers::ToPeers;
 use super::udp::{Speaks, UdpListener};
+use crate::admission::bandwidth::Direction;
 use crate::auth::UnixTime;
-use crate::turn::{Flow, Forward, LinkId, Now, Output, Protocol, RelayId, Server, ToClient};
+use crate::turn::{
+    Flow, Forward, LinkId, Now, Output, Protocol, RealmCounters, RelayId, Server, ToClient,
+};
 use crate::wire::data_header::MAX_HEADER;
 use from_stream::Scratch;
 use kernel_drops::KernelDrops;
@@ -109,6 +113,8 @@ pub(super) struct Worker {
     sender: Sender,
     /// Datagrams that the kernel did not take.
     not_sent: u64,
+    /// Turns taken.
+    turns: u64,
     kernel_drops: KernelDrops,
     log: EventLog,
 }
@@ -152,6 +158,7 @@ impl Worker {
             mailbox,
             sender: Sender::new(parts.backend),
             not_sent: 0,
+            turns: 0,
             kernel_drops: KernelDrops::new(now().instant),
             log: parts.log,
         })
@@ -330,12 +337,16 @@ impl Worker {
         self.do_outputs(now);
         self.end_all_dtls(now);
         self.look_for_kernel_drops(now.instant + kernel_drops::PERIOD);
-        let counters = self.server.counters();
+        let realms = || self.server.realm_counters().map(|(_, counters)| counters);
+        let relayed = |direction| -> u64 {
+            let amounts = realms().map(|realm| realm.relayed_in_all(direction).packets);
+            amounts.sum()
+        };
         tracing::info!(
-            allocations = counters.allocations,
-            packets_to_peer = counters.traffic.packets_to_peer,
-            packets_to_client = counters.traffic.packets_to_client,
-            dropped = counters.drops.iter().sum::<u64>(),
+            allocations = realms().map(RealmCounters::opened_in_all).sum::<u64>(),
+            packets_to_peer = relayed(Direction::ToPeer),
+            packets_to_client = relayed(Direction::ToClient),
+            dropped = self.server.counters().dropped_in_all(),
             not_sent = self.not_sent + self.handovers.lost,
             kernel_drops = self.kernel_drops.total(),
             "worker stopped"

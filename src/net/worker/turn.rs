@@ -44,6 +44,7 @@ pub(super) struct Pending {
 impl Worker {
     /// Waits until there is something to do, and does some of it.
     pub(in crate::net) fn take_turn(&mut self) -> io::Result<()> {
+        self.turns += 1;
         let until = self.next_deadline();
         let timeout = if self.pending.is_urgent() {
             Duration::ZERO

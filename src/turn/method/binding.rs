@@ -4,7 +4,7 @@ use crate::turn::Now;
 use crate::turn::five_tuple::Flow;
 use crate::turn::server::{FromClient, Server};
 use crate::wire::reply::{Reply, SmallReply};
-use crate::wire::{Extensions, Message};
+use crate::wire::{Extensions, Message, Method};
 
 impl Server {
     /// Answers with the address that the client is seen at. Needs no credentials (RFC 8489 §12).
@@ -25,7 +25,7 @@ impl Server {
             self.reply(flow, reply.finish());
             return FromClient::Control;
         }
-        self.counters.replies += 1;
+        self.counters.successes[Method::Binding as usize] += 1;
         // No SOFTWARE, so that an unauthenticated reply stays as small as can be: 32 bytes for IPv4.
         FromClient::Reply(SmallReply::mapped(request, flow.five_tuple.client.0))
     }

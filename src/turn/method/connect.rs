@@ -6,13 +6,14 @@ use std::time::Instant;
 use stun::attributes::ATTR_CONNECTION_ID;
 
 use crate::admission::bandwidth::Direction;
+use crate::turn::counters::DropReason;
 use crate::turn::deadline::Ending;
 use crate::turn::output::{ConnectPeer, ConnectionId, Output, RelayId};
 use crate::turn::peer_connections::{PeerConnection, State};
 use crate::turn::reject::Reject;
-use crate::turn::relayed_addresses::Protocol;
+use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::request::Signer;
-use crate::turn::server::{DropReason, Server};
+use crate::turn::server::Server;
 use crate::turn::{CONNECTION_TIMEOUT, Now};
 use crate::wire::reply::Reply;
 use crate::wire::{Message, Method, PeerAddr, TransactionId};
@@ -156,7 +157,8 @@ impl Server {
         let (peer, flow) = match admitted {
             Ok(admitted) => admitted,
             Err(reason) => {
-                self.dropped(reason);
+                self.dropped(Direction::ToClient, reason);
+                self.note_drop(relay, reason);
                 return None;
             }
         };
@@ -257,15 +259,20 @@ impl Server {
         let realm = self.realms.get_mut(allocation.owner.realm);
         let totals = (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth);
         let meter = &mut allocation.meter;
-        if meter.take(direction, len, now.instant, totals).is_err() {
+        if let Err(exceeded) = meter.take(direction, len, now.instant, totals) {
+            self.counters.note_limit(exceeded);
             return false;
         }
-        for traffic in [&mut allocation.traffic, &mut self.counters.traffic] {
-            match direction {
-                Direction::ToPeer => traffic.bytes_to_peer += len as u64,
-                Direction::ToClient => traffic.bytes_to_client += len as u64,
-            }
+        match direction {
+            Direction::ToPeer => allocation.traffic.bytes_to_peer += len as u64,
+            Direction::ToClient => allocation.traffic.bytes_to_client += len as u64,
         }
+        let (transport, family) = (
+            allocation.flow.five_tuple.transport,
+            Family::of(entry.peer.ip()),
+        );
+        let amount = (realm.counters).relayed_mut(direction, transport, family);
+        amount.bytes += len as u64;
         true
     }
 }

@@ -4,9 +4,11 @@
 use std::net::SocketAddr;
 
 use crate::admission::bandwidth::Direction;
+use crate::turn::counters::DropReason;
 use crate::turn::output::{RelayId, ToClient};
-use crate::turn::relayed_addresses::Protocol;
-use crate::turn::server::{DropReason, Server};
+use crate::turn::relayed_addresses::{Family, Protocol};
+use crate::turn::relays::Relay;
+use crate::turn::server::Server;
 use crate::turn::{IcmpErrors, Now};
 use crate::wire::{DataHeader, Icmp, TransactionId};
 
@@ -64,21 +66,11 @@ impl Server {
         arrived: Arrived,
         now: Now,
     ) -> Option<ToClient> {
-        let len = match arrived {
-            Arrived::Data(len) => len,
-            Arrived::Icmp(_) => 0,
-        };
         match self.route_to_client(relay, source, arrived, now) {
-            Ok(route) => {
-                self.counters.traffic.packets_to_client += 1;
-                self.counters.traffic.bytes_to_client += len as u64;
-                Some(route)
-            }
+            Ok(route) => Some(route),
             Err(reason) => {
-                self.dropped(reason);
-                if let Some(allocation) = self.allocation_mut(relay) {
-                    allocation.traffic.dropped += 1;
-                }
+                self.dropped(Direction::ToClient, reason);
+                self.note_drop(relay, reason);
                 None
             }
         }
@@ -96,11 +88,17 @@ impl Server {
     }
 
     fn take_back(&mut self, relay: RelayId, len: usize, reason: DropReason) {
-        self.dropped(reason);
-        self.counters.traffic.take_back_to_client(len);
-        if let Some(allocation) = self.allocation_mut(relay) {
-            allocation.traffic.take_back_to_client(len);
-            allocation.traffic.dropped += 1;
+        self.dropped(Direction::ToClient, reason);
+        let Some(allocation) = self.slots.get_mut(relay) else {
+            return;
+        };
+        allocation.traffic.take_back_to_client(len);
+        allocation.traffic.drops.add(reason);
+        if let Some(family) = allocation.relays.named(relay).map(Relay::family) {
+            let transport = allocation.flow.five_tuple.transport;
+            let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
+            let amount = counters.relayed_mut(Direction::ToClient, transport, family);
+            amount.take_back(len);
         }
     }
 
@@ -149,9 +147,20 @@ impl Server {
                 now.instant,
                 (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth),
             )
-            .map_err(|_| DropReason::Bandwidth)?;
+            .map_err(|exceeded| {
+                self.counters.note_limit(exceeded);
+                DropReason::Bandwidth
+            })?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += len as u64;
+        let (transport, family) = (
+            allocation.flow.five_tuple.transport,
+            Family::of(source.ip()),
+        );
+        realm
+            .counters
+            .relayed_mut(Direction::ToClient, transport, family)
+            .add(len);
         Ok(ToClient {
             flow: allocation.flow,
             header,

@@ -131,7 +131,12 @@ impl Server {
             return;
         };
         let via = std::mem::replace(&mut mobility.via, next.via);
+        self.count_live(relay, false);
+        let Some(allocation) = self.slots.get_mut(relay) else {
+            return;
+        };
         let before = std::mem::replace(&mut allocation.flow, next.flow);
+        self.count_live(relay, true);
         self.ways.remove_next(&next.flow.five_tuple);
         self.by_client.insert(relay, &self.slots);
         if let Some(worker) = via {

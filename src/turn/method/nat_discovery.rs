@@ -7,13 +7,15 @@ use stun::attributes::{
     ATTR_RESPONSE_ORIGIN, ATTR_RESPONSE_PORT, AttrType,
 };
 
+use crate::admission::bandwidth::Direction;
+use crate::turn::counters::{DropReason, Limit};
 use crate::turn::five_tuple::{Flow, Transport};
 use crate::turn::nat_discovery::{Discovery, Origin, Origins};
-use crate::turn::server::{DropReason, FromClient, Server};
+use crate::turn::server::{FromClient, Server};
 use crate::turn::{Now, Output, Reject};
-use crate::wire::Message;
 use crate::wire::message::Extensions;
 use crate::wire::reply::Reply;
+use crate::wire::{Message, Method};
 
 /// The PADDING of a reply is no longer: the MTU of Ethernet, with which a reply has to be fragmented.
 const MAX_PADDING: usize = 1500;
@@ -69,7 +71,7 @@ impl Server {
             None => 1,
         };
         if (0..weight).all(|_| limiter.allow(client.ip(), now.instant)) {
-            self.counters.replies += 1;
+            self.counters.successes[Method::Binding as usize] += 1;
             self.outputs.push_back(Output::ReplyFrom {
                 from: origins.bound(from),
                 to,
@@ -77,11 +79,12 @@ impl Server {
             });
             return Some(FromClient::Control);
         }
+        self.counters.note_limit(Limit::NatDiscoveryReplies);
         // What it carries beyond RFC 8489 is of this usage.
         if !request.has_unknown(self.extensions) {
             return None;
         }
-        self.dropped(DropReason::ReplyLimit);
+        self.dropped(Direction::ToPeer, DropReason::ReplyLimit);
         Some(FromClient::Dropped)
     }
 }

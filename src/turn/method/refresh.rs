@@ -77,10 +77,15 @@ impl Server {
         let Some(allocation) = self.allocation_mut(relay) else {
             return;
         };
+        let before = allocation.kind();
         match allocation.relays.remove(family) {
             Removed::One(removed) => {
+                let (realm, after) = (allocation.owner.realm, allocation.kind());
                 allocation.permissions.remove_family(family);
                 allocation.channels.remove_family(family);
+                let counters = &mut self.realms.get_mut(realm).counters;
+                *counters.live_mut(before) -= 1;
+                *counters.live_mut(after) += 1;
                 self.close_relay(&removed);
             }
             Removed::Last => self.end(relay, EndReason::Deleted, now.instant),

@@ -5,10 +5,12 @@
 
 use std::net::SocketAddr;
 
+use crate::admission::bandwidth::Direction;
 use crate::turn::Now;
+use crate::turn::counters::DropReason;
 use crate::turn::output::{Handover, Local, RelayId, ToClient, ToPeer};
 use crate::turn::relayed_addresses::Owner;
-use crate::turn::server::{DropReason, FromClient, Server};
+use crate::turn::server::{FromClient, Server};
 
 /// The longest payload of a datagram: an IPv4 packet of 65,535 bytes less its headers, or what follows an IPv6 header.
 const LONGEST_V4: usize = 65_535 - 20 - 8;
@@ -35,12 +37,14 @@ impl Server {
         };
         if payload.len() > longest {
             // No datagram could have carried it.
-            self.dropped(DropReason::TooLarge);
+            self.dropped(Direction::ToPeer, DropReason::TooLarge);
+            self.note_drop(relay, DropReason::TooLarge);
             return FromClient::Dropped;
         }
         let Some(from) = self.bound(relay) else {
             return FromClient::Dropped;
         };
+        self.counters.between_clients.add(payload.len());
         if owner.worker != self.worker {
             return FromClient::ToWorker(Handover {
                 worker: owner.worker,
@@ -72,7 +76,7 @@ impl Server {
         now: Now,
     ) -> Option<ToClient> {
         if self.bound(relay) != Some(to) {
-            self.dropped(DropReason::NoAllocation);
+            self.dropped(Direction::ToClient, DropReason::NoAllocation);
             return None;
         }
         self.handle_peer(relay, from, len, now)

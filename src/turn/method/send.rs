@@ -6,14 +6,17 @@ use stun::attributes::{ATTR_DATA, ATTR_DONT_FRAGMENT};
 
 use crate::admission::bandwidth::Direction;
 use crate::turn::Now;
-use crate::turn::five_tuple::Flow;
+use crate::turn::counters::DropReason;
+use crate::turn::five_tuple::{Flow, Transport};
 use crate::turn::output::{RelayId, ToPeer};
-use crate::turn::relayed_addresses::Protocol;
-use crate::turn::server::{DropReason, Server};
+use crate::turn::relayed_addresses::{Family, Protocol};
+use crate::turn::server::Server;
 use crate::wire::{ChannelNumber, Message, PeerAddr, channel_data};
 
 /// One datagram that a client wants sent.
 struct Outgoing {
+    /// That it came by.
+    transport: Transport,
     peer: PeerAddr,
     payload: Range<usize>,
     dont_fragment: bool,
@@ -39,6 +42,7 @@ impl Server {
         // RFC 8656 §13: between families there is no DF bit to keep, and DONT-FRAGMENT is ignored.
         let translates = flow.five_tuple.client.0.is_ipv4() != peer.0.is_ipv4();
         let outgoing = Outgoing {
+            transport: flow.five_tuple.transport,
             peer,
             payload: start..start + data.len(),
             dont_fragment: message.contains(ATTR_DONT_FRAGMENT) && !translates,
@@ -61,6 +65,7 @@ impl Server {
             .bound_peer(relay, number, now)
             .ok_or(DropReason::NoChannel)?;
         let outgoing = Outgoing {
+            transport: flow.five_tuple.transport,
             peer,
             payload,
             dont_fragment: false,
@@ -89,6 +94,7 @@ impl Server {
             return Err(DropReason::NoAllocation);
         }
         let Outgoing {
+            transport,
             peer,
             payload,
             dont_fragment,
@@ -118,23 +124,23 @@ impl Server {
                     (realm.total_bandwidth.as_mut(), &mut self.total_bandwidth),
                 )
                 .map(|()| route)
-                .map_err(|_| DropReason::Bandwidth)
-        });
-        match metered {
-            Ok((relay, target)) => {
-                allocation.traffic.packets_to_peer += 1;
-                allocation.traffic.bytes_to_peer += payload.len() as u64;
-                Ok(ToPeer {
-                    relay,
-                    target,
-                    payload,
-                    dont_fragment,
+                .map_err(|exceeded| {
+                    self.counters.note_limit(exceeded);
+                    DropReason::Bandwidth
                 })
-            }
-            Err(reason) => {
-                allocation.traffic.dropped += 1;
-                Err(reason)
-            }
-        }
+        });
+        let (relay, target) = metered?;
+        allocation.traffic.packets_to_peer += 1;
+        allocation.traffic.bytes_to_peer += payload.len() as u64;
+        realm
+            .counters
+            .relayed_mut(Direction::ToPeer, transport, Family::of(peer.ip()))
+            .add(payload.len());
+        Ok(ToPeer {
+            relay,
+            target,
+            payload,
+            dont_fragment,
+        })
     }
 }

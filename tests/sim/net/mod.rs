@@ -7,11 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use uturn::admission::bandwidth::Direction;
 use uturn::admission::quota::Quotas;
 use uturn::auth::{Secret, UnixTime, password_for};
 use uturn::turn::{
-    ClientAddr, DropReason, EndReason, Event, FiveTuple, Flow, FromClient, LinkId, Now, Output,
-    RealmId, RelayedAddresses, Server, Transport,
+    Amount, ClientAddr, DropReason, EndReason, Event, FiveTuple, Flow, FromClient, LinkId, Now,
+    Output, RealmId, RelayedAddresses, Server, Transport,
 };
 
 pub mod codec;
@@ -482,7 +483,18 @@ impl Net {
 
     /// How often something was dropped for a reason.
     pub fn drops(&self, reason: DropReason) -> u64 {
-        self.server.counters().drops[reason as usize]
+        let counters = self.server.counters();
+        let drops = |direction| counters.drops(direction, reason);
+        drops(Direction::ToPeer) + drops(Direction::ToClient)
+    }
+
+    /// Application data relayed in all realms.
+    pub fn moved(&self, direction: Direction) -> Amount {
+        let mut sum = Amount::default();
+        for (_, counters) in self.server.realm_counters() {
+            sum += counters.relayed_in_all(direction);
+        }
+        sum
     }
 
     pub fn transaction(&mut self) -> Id {

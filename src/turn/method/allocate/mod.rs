@@ -349,6 +349,7 @@ impl Server {
             return;
         };
         let relayed = allocation.relays.all().map(|relay| relay.relayed);
+        let (realm, kind) = (allocation.owner.realm, allocation.kind());
         let opened = AllocationOpened {
             serial: allocation.serial,
             flow,
@@ -357,6 +358,7 @@ impl Server {
             relayed: relayed.collect(),
             lifetime: allocation.opening.lifetime,
         };
+        self.realms.get_mut(realm).counters.note_opened(kind);
         self.outputs.push_back(Output::Event(Event::Opened(opened)));
         if let Ok(request) = Message::parse(request)
             && let Some(reply) = self.allocate_success(relay, &request)

@@ -1,0 +1,341 @@
+//! Asking a running relay: what its workers have counted, which sessions there are, and to end one.
+//!
+//! A question goes to a worker as a letter, and the worker answers between two pieces of its work. So it costs nothing where
+//! nobody asks: no number is shared, and no lock is taken for a packet. A worker that does not answer is not waited for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::connections::Connections;
+use super::mailbox::Mailbox;
+use super::{Listener, ListenerTransport};
+use crate::turn::{Counters, RealmCounters, RelayedAddresses, Session, Sessions};
+
+/// How long a worker has for an answer. A turn of its loop takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the workers of a relay, from any thread. It does not keep the relay alive.
+#[derive(Clone)]
+pub struct Observer(Arc<Observed>);
+
+/// What there is to know without asking a worker, and the way to each of them.
+pub(super) struct Observed {
+    pub(super) mailboxes: Arc<[Mailbox]>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) relayed: Arc<RelayedAddresses>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) certificates: Vec<CertificateEnd>,
+    pub(super) started: SystemTime,
+    pub(super) limits: Limits,
+}
+
+/// How much there may be at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Allocations.
+    pub allocations: u32,
+    /// Connections of clients and DTLS sessions.
+    pub connections: usize,
+}
+
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateEnd {
+    /// Its file, or what it is for where it is in none.
+    pub name: String,
+    /// Seconds since 1970; none where the certificate does not say it as RFC 5280 has it.
+    pub not_after: Option<i64>,
+}
+
+/// The ports of a relay address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortPool {
+    /// What relay sockets bind.
+    pub address: IpAddr,
+    /// Ports that are claimed. UDP and TCP relaying share them.
+    pub claimed: u32,
+    /// Ports that there are.
+    pub total: u32,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// It did not answer in time.
+    #[error("worker {0} does not answer")]
+    Late(usize),
+    /// It has as many questions as it may have.
+    #[error("worker {0} has too many questions to answer")]
+    Busy(usize),
+    /// The relay has stopped.
+    #[error("the relay has stopped")]
+    Stopped,
+}
+
+/// Where a page of sessions ends and the next one begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The worker that is asked, counted from 0.
+    pub worker: usize,
+    /// The place among its sessions.
+    pub place: u32,
+}
+
+/// Some of the sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// In no order that means anything.
+    pub sessions: Vec<Session>,
+    /// From where to ask for more, if there may be more.
+    pub next: Option<Cursor>,
+}
+
+/// What one worker has counted since it started.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of its relay.
+    pub counters: Counters,
+    /// Of each realm, by its name; the default one first.
+    pub realms: Vec<(Arc<str>, RealmCounters)>,
+    /// Connections with peers that there are (RFC 6062).
+    pub peer_connections: usize,
+    /// Of its sockets.
+    pub shell: ShellCounters,
+}
+
+/// What the sockets of one worker have been through.
+#[derive(Clone, Debug, Default)]
+pub struct ShellCounters {
+    /// Turns of its loop.
+    pub turns: u64,
+    /// CPU time that its thread has used.
+    pub busy: Duration,
+    /// Datagrams that the kernel did not take.
+    pub not_sent: u64,
+    /// Datagrams that another worker's mailbox had no room for.
+    pub lost_between_workers: u64,
+    /// Datagrams from clients that the kernel has dropped, by listener.
+    pub kernel_drops_of_listeners: Vec<(Listener, u64)>,
+    /// Datagrams from peers that the kernel has dropped, as far as it was asked.
+    pub kernel_drops_of_relays: u64,
+    /// Connections accepted, by listener.
+    pub accepted: Vec<(Listener, u64)>,
+    /// Of TCP and TLS connections.
+    pub streams: ConnectionCounters,
+    /// Of DTLS sessions.
+    pub dtls: ConnectionCounters,
+}
+
+/// What became of those who wanted a connection or a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounters {
+    /// Open ones of this worker.
+    pub open: usize,
+    /// Refused because there were too many new ones from one address.
+    pub refused_for_rate: u64,
+    /// Refused because there were too many, of one address or in all.
+    pub refused_for_limit: u64,
+    /// Refused because the system could not serve them.
+    pub failed: u64,
+    /// TLS or DTLS handshakes that were finished.
+    pub handshakes: u64,
+    /// Those that came to nothing.
+    pub failed_handshakes: u64,
+}
+
+/// A question to a worker, and where the answer is awaited.
+pub(super) struct Ask {
+    pub(super) question: Question,
+    answer: SyncSender<Answer>,
+}
+
+/// What a worker can be asked.
+#[derive(Clone, Copy)]
+pub(super) enum Question {
+    /// What it has counted.
+    Report,
+    /// Some of its sessions.
+    Sessions { from: u32, limit: usize },
+    /// The session of this number.
+    Session(u64),
+    /// To end the session of this number.
+    End(u64),
+}
+
+/// What a worker answers.
+pub(super) enum Answer {
+    Report(Box<Report>),
+    Sessions(Sessions),
+    Session(Option<Box<Session>>),
+    Ended(bool),
+}
+
+impl Ask {
+    /// Answers. Whoever has asked may have given up.
+    pub(super) fn answer(self, answer: Answer) {
+        // There is room for one answer, and this is the only one: it does not wait.
+        let _ = self.answer.try_send(answer);
+    }
+}
+
+impl Observer {
+    pub(super) fn new(observed: Observed) -> Self {
+        Self(Arc::new(observed))
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.0.mailboxes.len()
+    }
+
+    /// The listeners with the ports that were opened.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.0.listeners
+    }
+
+    /// The ports of each relay address.
+    pub fn ports(&self) -> Vec<PortPool> {
+        let total = self.0.relayed.ports();
+        let claimed = self.0.relayed.claimed();
+        let pools = claimed.map(|(address, claimed)| PortPool {
+            address,
+            claimed,
+            total,
+        });
+        pools.collect()
+    }
+
+    /// Connections of clients and DTLS sessions that are open, over all workers.
+    pub fn connections(&self) -> usize {
+        self.0.connections.total()
+    }
+
+    /// How much there may be.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// When the certificates end that are served.
+    pub fn certificates(&self) -> &[CertificateEnd] {
+        &self.0.certificates
+    }
+
+    /// When the relay was started.
+    pub fn started(&self) -> SystemTime {
+        self.0.started
+    }
+
+    /// What each worker has counted, in order. All are asked at once; this takes two seconds at most.
+    pub fn reports(&self) -> Vec<Result<Report, NoAnswer>> {
+        let until = Instant::now() + PATIENCE;
+        let asked: Vec<_> = (0..self.workers())
+            .map(|worker| self.ask(worker, Question::Report))
+            .collect();
+        let answers = asked.into_iter().enumerate();
+        let reports = answers.map(|(worker, asked)| match wait(worker, &asked?, until)? {
+            Answer::Report(report) => Ok(self.with_listeners(*report)),
+            Answer::Sessions(_) | Answer::Session(_) | Answer::Ended(_) => {
+                Err(NoAnswer::Late(worker))
+            }
+        });
+        reports.collect()
+    }
+
+    /// A page of sessions: from `Cursor::default()`, then from where the last page says. It has up to `limit` of them and no more
+    /// than [`crate::turn::MAX_PAGE`]; it may have none although more follow.
+    pub fn sessions(&self, from: Cursor, limit: usize) -> Result<Page, NoAnswer> {
+        let Cursor { worker, place } = from;
+        if worker >= self.workers() {
+            return Ok(Page::default());
+        }
+        match self.ask_one(worker, Question::Sessions { from: place, limit })? {
+            Answer::Sessions(Sessions { sessions, next }) => {
+                let here = next.map(|place| Cursor { worker, place });
+                let there = Cursor {
+                    worker: worker + 1,
+                    place: 0,
+                };
+                let there = Some(there).filter(|there| there.worker < self.workers());
+                Ok(Page {
+                    sessions,
+                    next: here.or(there),
+                })
+            }
+            Answer::Report(_) | Answer::Session(_) | Answer::Ended(_) => {
+                Err(NoAnswer::Late(worker))
+            }
+        }
+    }
+
+    /// The session of this number, if there is one.
+    pub fn session(&self, serial: u64) -> Result<Option<Session>, NoAnswer> {
+        let worker = self.worker_of(serial);
+        match self.ask_one(worker, Question::Session(serial))? {
+            Answer::Session(session) => Ok(session.map(|session| *session)),
+            Answer::Report(_) | Answer::Sessions(_) | Answer::Ended(_) => {
+                Err(NoAnswer::Late(worker))
+            }
+        }
+    }
+
+    /// Ends the session of this number; whether there was one. A worker that has not answered in time may yet do it.
+    pub fn end(&self, serial: u64) -> Result<bool, NoAnswer> {
+        let worker = self.worker_of(serial);
+        match self.ask_one(worker, Question::End(serial))? {
+            Answer::Ended(ended) => Ok(ended),
+            Answer::Report(_) | Answer::Sessions(_) | Answer::Session(_) => {
+                Err(NoAnswer::Late(worker))
+            }
+        }
+    }
+
+    fn worker_of(&self, serial: u64) -> usize {
+        (serial.saturating_sub(1) % self.workers() as u64) as usize
+    }
+
+    fn ask_one(&self, worker: usize, question: Question) -> Result<Answer, NoAnswer> {
+        let asked = self.ask(worker, question)?;
+        wait(worker, &asked, Instant::now() + PATIENCE)
+    }
+
+    fn ask(&self, worker: usize, question: Question) -> Result<Receiver<Answer>, NoAnswer> {
+        if self.0.stop.load(Ordering::Acquire) {
+            return Err(NoAnswer::Stopped);
+        }
+        let (answer, asked) = sync_channel(1);
+        let ask = Ask { question, answer };
+        if self.0.mailboxes[worker].ask(ask) {
+            Ok(asked)
+        } else {
+            Err(NoAnswer::Busy(worker))
+        }
+    }
+
+    /// Calls the sockets of a worker what the configuration calls them: it does not know which of them DTLS has for itself.
+    fn with_listeners(&self, mut report: Report) -> Report {
+        for (listener, _) in &mut report.shell.kernel_drops_of_listeners {
+            let is_at = |transport| {
+                let wanted = Listener {
+                    transport,
+                    address: listener.address,
+                };
+                self.0.listeners.contains(&wanted)
+            };
+            if !is_at(ListenerTransport::Udp) && is_at(ListenerTransport::Dtls) {
+                listener.transport = ListenerTransport::Dtls;
+            }
+        }
+        report
+    }
+}
+
+fn wait(worker: usize, asked: &Receiver<Answer>, until: Instant) -> Result<Answer, NoAnswer> {
+    let patience = until.saturating_duration_since(Instant::now());
+    asked
+        .recv_timeout(patience)
+        .map_err(|_| NoAnswer::Late(worker))
+}
