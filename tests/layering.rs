@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["metrics", "api", "net", "turn", "auth", "admission", "wire"],
     ),
     ("load", &["net", "auth", "wire"]),
-    ("metrics", &["api", "net", "turn"]),
+    ("metrics", &["api", "net", "turn", "lock"]),
     ("api", &["auth", "lock"]),
     ("net", &["turn", "auth", "admission", "wire", "lock"]),
     ("turn", &["auth", "admission", "wire"]),

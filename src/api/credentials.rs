@@ -1,10 +1,12 @@
 //! From a request to a credential: the steps that `/` and `/ice` share.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Request;
 
 use super::caller::Caller;
+use super::issued::IssuedCounts;
 use super::parameters::{Parameters, UserId};
 use super::problem::{Kind, Problem};
 use super::proxies::Client;
@@ -19,6 +21,7 @@ pub(super) struct Issuer {
     max_ttl: Duration,
     stun_uris: Vec<String>,
     turn_uris: Vec<String>,
+    issued: Arc<IssuedCounts>,
 }
 
 /// Someone who may ask, and what they ask for.
@@ -47,6 +50,7 @@ impl Issuer {
             signers: settings.signers.clone(),
             default_ttl: settings.default_ttl,
             max_ttl: settings.max_ttl,
+            issued: Arc::new(IssuedCounts::new(settings)),
             stun_uris,
             turn_uris,
         }
@@ -60,6 +64,11 @@ impl Issuer {
             Caller::Anyone => None,
         };
         own.or(self.default.as_ref())
+    }
+
+    /// How many credentials were issued, and for whom.
+    pub(super) fn issued(&self) -> &Arc<IssuedCounts> {
+        &self.issued
     }
 
     /// URIs that need no credential (RFC 7064).
@@ -123,6 +132,7 @@ impl Api {
         })?;
         let user_id = user_id.as_ref().map(UserId::as_str);
         let minted = mint(&signer.secret, signer.separator, user_id, ttl, asked.now);
+        issuer.issued.count(&asked.caller);
         tracing::info!(
             key = asked.caller.name(),
             user = user_id.unwrap_or_default(),

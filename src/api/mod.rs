@@ -14,6 +14,7 @@ mod credentials;
 mod handed;
 mod health;
 mod ice;
+mod issued;
 mod limits;
 mod origin;
 mod parameters;
@@ -21,13 +22,13 @@ mod problem;
 mod proxies;
 mod routes;
 mod server;
+mod serving;
 mod token;
 mod token_key;
 mod turn_rest;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,14 @@ use std::time::Duration;
 use crate::auth::Secret;
 pub use check::{is_everyone, is_open_to_strangers, offers_relay, repeated};
 pub use handed::{HandOver, HandedOver, MAX_HANDED, hand_over};
+pub use issued::{IssuedCounts, Proof};
+pub use serving::{Bounds, serve};
 pub use token_key::KeyError;
 
 use proxies::Proxies;
 use routes::Api;
+pub use serving::Served;
+use serving::Serving;
 
 /// What the HTTP interface needs to know.
 #[derive(Clone)]
@@ -132,8 +137,8 @@ pub enum TokenAlgorithm {
 
 /// An HTTP interface that answers until it is stopped or dropped.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
-    server: server::Handle,
+    served: Served,
+    issued: Arc<IssuedCounts>,
 }
 
 /// Why the HTTP interface could not start: one sentence for the operator.
@@ -159,56 +164,33 @@ pub fn start_with(
 ) -> Result<Running, StartError> {
     check::check(&settings)?;
     let api = Arc::new(Api::new(&settings, ready)?);
-    let listeners = settings
-        .listen
-        .iter()
-        .map(|&address| server::bind(address).map_err(|error| cannot_listen(address, &error)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let addresses = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| cannot_serve(&error))?;
-    let proxies = Proxies::new(&settings.trusted_proxies);
-    let sources = server::Sources {
-        listeners,
+    let issued = Arc::clone(api.issuer.issued());
+    let served = serving::serve_all(Serving {
+        thread: "uturn-api",
+        listen: &settings.listen,
         handed_over,
-    };
-    let server = server::spawn(sources, routes::router(api), proxies, server::BOUNDS)
-        .map_err(|error| cannot_serve(&error))?;
-    Ok(Running { addresses, server })
+        router: routes::router(api),
+        proxies: Proxies::new(&settings.trusted_proxies),
+        bounds: server::BOUNDS,
+    })?;
+    Ok(Running { served, issued })
 }
 
 impl Running {
     /// The addresses that were bound (a configured port 0 is replaced).
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        self.served.addresses()
+    }
+
+    /// How many credentials were issued, which goes on to be counted.
+    pub fn issued(&self) -> Arc<IssuedCounts> {
+        Arc::clone(&self.issued)
     }
 
     /// Stops listening, lets requests under way finish for a few seconds, and waits for the thread.
     ///
     /// Dropping does the same.
     pub fn stop(self) {
-        drop(self.server);
+        drop(self.served);
     }
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {
-    // The words are those of the relay's listeners: an operator sees one program.
-    let why = match error.kind() {
-        ErrorKind::AddrInUse => format!(
-            "another process has the port (`ss -lntp sport = :{}` shows which)",
-            address.port()
-        ),
-        ErrorKind::AddrNotAvailable => {
-            "this host has no such address (`ip address` lists them)".to_owned()
-        }
-        ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".to_owned(),
-        _ => error.to_string(),
-    };
-    StartError(format!("cannot listen for HTTP on {address}: {why}"))
-}
-
-fn cannot_serve(error: &std::io::Error) -> StartError {
-    StartError(format!("cannot serve HTTP: {error}"))
 }

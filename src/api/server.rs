@@ -33,27 +33,36 @@ use crate::lock::Lock;
 
 /// What connections may take.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
+pub struct Bounds {
     /// Connections at once; more wait in the kernel's queue.
-    pub(super) connections: u32,
+    pub connections: u32,
     /// Connections at once from one address (IPv6: one /64) but for trusted proxies; more are closed.
-    pub(super) per_address: u32,
+    pub per_address: u32,
     /// How long a request's header may take to arrive, and how long a connection may idle.
-    pub(super) header: Duration,
+    pub header: Duration,
     /// How long a connection may last, however busy: a client that never reads has it no longer.
-    pub(super) lifetime: Duration,
+    pub lifetime: Duration,
     /// How long a stopped server waits for requests under way.
-    pub(super) drain: Duration,
+    pub drain: Duration,
 }
 
 /// The bounds of a server on a public host.
 pub(super) const BOUNDS: Bounds = Bounds {
     connections: MAX_CONNECTIONS,
     per_address: 128,
-    header: Duration::from_secs(10),
-    lifetime: Duration::from_secs(300),
-    drain: Duration::from_secs(3),
+    ..Bounds::FEW
 };
+
+impl Bounds {
+    /// Those of pages that few ask for.
+    pub const FEW: Self = Self {
+        connections: 64,
+        per_address: 16,
+        header: Duration::from_secs(10),
+        lifetime: Duration::from_secs(300),
+        drain: Duration::from_secs(3),
+    };
+}
 
 /// A serving thread, which stops when this is dropped.
 pub(super) struct Handle {
@@ -89,6 +98,7 @@ struct Peer {
 
 /// Serves `router` on a thread of its own.
 pub(super) fn spawn(
+    name: &str,
     sources: Sources,
     router: Router,
     proxies: Proxies,
@@ -115,7 +125,7 @@ pub(super) fn spawn(
         stopped,
     });
     let thread = thread::Builder::new()
-        .name("uturn-api".to_owned())
+        .name(name.to_owned())
         .spawn(move || runtime.block_on(server.run(listeners, sources.handed_over)))?;
     Ok(Handle {
         stop,
@@ -368,7 +378,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let router = Router::new().route("/", get(async || "hello"));
         (
-            spawn(only(listener), router, proxies, bounds).expect("starts"),
+            spawn("test", only(listener), router, proxies, bounds).expect("starts"),
             address,
         )
     }

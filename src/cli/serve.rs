@@ -73,7 +73,11 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     let api = checked.api;
     let shared = api.as_ref().map(|api| api.shared.clone());
     let is_shared = shared.as_ref().is_some_and(|shared| !shared.is_empty());
-    let service = Service::start(checked.relay, is_shared, |_| api)?;
+    let mut service = Service::start(checked.relay, is_shared, |_| api)?;
+    let path = checked.metrics.as_ref().map(|shown| shown.path.clone());
+    if let Some(settings) = checked.metrics {
+        service = service.with_metrics(settings)?;
+    }
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {
         info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");
@@ -83,6 +87,9 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     }
     for address in shared.into_iter().flatten() {
         info!(%address, "issuing credentials over HTTPS");
+    }
+    for address in service.metrics_addresses() {
+        info!(%address, path, "showing metrics");
     }
     info!(version = env!("CARGO_PKG_VERSION"), %listeners, "serving");
     tell(&[

@@ -1,4 +1,4 @@
-//! A relay with its HTTP interface, from start to stop: what `serve` and `dev` have in common.
+//! A relay with its HTTP interface and its metrics, from start to stop: what `serve` and `dev` have in common.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,12 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::net::{HttpConnection, HttpService, Listener};
-use crate::{api, net};
+use crate::{api, metrics, net};
 
-/// What runs: the relay, and the HTTP interface if there is one.
+/// What runs: the relay, and the HTTP interface and the metrics if there are any.
 pub(super) struct Service {
     relay: Arc<net::Running>,
     api: Option<api::Running>,
+    metrics: Option<metrics::Running>,
 }
 
 impl Service {
@@ -51,12 +52,36 @@ impl Service {
             .map(|settings| api::start_with(settings, handed_over, is_ready))
             .transpose()
         {
-            Ok(api) => Ok(Self { relay, api }),
+            Ok(api) => Ok(Self {
+                relay,
+                api,
+                metrics: None,
+            }),
             Err(error) => {
                 stop_relay(relay);
                 Err(error.to_string())
             }
         }
+    }
+
+    /// Shows the metrics, too. On an error everything is stopped; it is one sentence.
+    pub fn with_metrics(mut self, settings: metrics::Settings) -> Result<Self, String> {
+        let issued = self.api.as_ref().map(api::Running::issued);
+        match metrics::start(settings, self.relay.observer(), issued) {
+            Ok(running) => {
+                self.metrics = Some(running);
+                Ok(self)
+            }
+            Err(error) => {
+                self.stop();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Where the metrics are shown.
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        (self.metrics.as_ref()).map_or(&[], metrics::Running::addresses)
     }
 
     /// Where clients are awaited.
@@ -71,6 +96,7 @@ impl Service {
 
     /// Stops everything and waits for it.
     pub fn stop(self) {
+        drop(self.metrics);
         if let Some(api) = self.api {
             api.stop();
         }

@@ -58,6 +58,15 @@ pub(super) fn of(checked: &Checked) -> String {
             lines.push((if index == 0 { "uris" } else { "" }, uri.clone()));
         }
     }
+    if let Some(metrics) = &checked.metrics {
+        let names = match metrics.coturn_names {
+            true => ", with coturn's names",
+            false => "",
+        };
+        let listen: Vec<_> = metrics.listen.iter().map(ToString::to_string).collect();
+        let (listen, path) = (listen.join(", "), &metrics.path);
+        lines.push(("shows", format!("metrics at {listen}, path {path}{names}")));
+    }
     let shown = lines
         .iter()
         .map(|(topic, text)| format!("  {topic:<6} {text}\n"));

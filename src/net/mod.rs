@@ -5,6 +5,7 @@
 //! while it relays.
 
 mod connections;
+mod descriptors;
 mod dtls;
 mod error;
 mod event_log;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use crate::admission::peer_filter::PeerRange;
 pub use crate::turn::RelayAddress;
+pub use descriptors::descriptors;
 pub use error::StartError;
 pub use http::{HttpConnection, HttpService};
 pub use observer::{

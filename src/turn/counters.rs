@@ -243,6 +243,16 @@ pub struct Counters {
     pub(super) drops: [[u64; DropReason::ALL.len()]; 2],
     pub(super) limits: [u64; Limit::ALL.len()],
     pub(super) between_clients: Amount,
+    pub(super) challenges: Challenges,
+}
+
+/// 401 responses over UDP, which whoever forges source addresses would have others flooded with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Challenges {
+    /// Sent.
+    pub sent: u64,
+    /// Not sent, because the source has had its share of replies.
+    pub withheld: u64,
 }
 
 impl Counters {
@@ -285,6 +295,11 @@ impl Counters {
     /// Application data that clients have sent to other clients of this server: it meets no socket.
     pub fn between_clients(&self) -> Amount {
         self.between_clients
+    }
+
+    /// 401 responses over UDP.
+    pub fn challenges(&self) -> Challenges {
+        self.challenges
     }
 
     pub(super) fn note_limit(&mut self, limit: impl Into<Limit>) {

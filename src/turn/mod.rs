@@ -32,9 +32,11 @@ mod request;
 mod server;
 mod slots;
 
+pub use crate::admission::bandwidth::Direction;
+pub use crate::wire::Method;
 pub use allocation::{EndReason, Traffic};
 pub use counters::{
-    AllocationKind, Amount, Counters, DropReason, Drops, ERROR_CODES, Families, Limit,
+    AllocationKind, Amount, Challenges, Counters, DropReason, Drops, ERROR_CODES, Families, Limit,
     RealmCounters,
 };
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};

@@ -317,7 +317,15 @@ impl Server {
         reject: Reject,
         now: Now,
     ) {
-        if !self.may_answer(&flow, now) {
+        let may_answer = self.may_answer(&flow, now);
+        if reject.code() == CODE_UNAUTHORIZED && flow.five_tuple.transport == Transport::Udp {
+            let challenges = &mut self.counters.challenges;
+            match may_answer {
+                true => challenges.sent += 1,
+                false => challenges.withheld += 1,
+            }
+        }
+        if !may_answer {
             return;
         }
         let mut reply = Reply::error(request, reject.code(), &reject.reason(false));

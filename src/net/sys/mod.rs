@@ -25,7 +25,7 @@ pub(crate) use cpu_time::thread_cpu_time;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use error_queue::{SendError, next_error, report_errors};
 pub(crate) use options::{
-    fragment_freely, is_exhausted, is_underway, join_received, kernel_drops,
+    descriptor_limit, fragment_freely, is_exhausted, is_underway, join_received, kernel_drops,
     raise_descriptor_limit, receive_buffer, report_destination, report_tos, set_dont_fragment,
 };
 pub(crate) use ready_set::{Bell, Found, Happened, Members, ReadySet, Source};

@@ -182,6 +182,19 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(raised.rlim_cur)
 }
 
+/// How many descriptors the process may open.
+pub(crate) fn descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure lives during the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
