@@ -23,6 +23,7 @@ mod fairness;
 mod idle;
 mod locks;
 mod memory;
+mod metrics;
 mod observer;
 mod ports;
 mod program;

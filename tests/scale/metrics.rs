@@ -1,0 +1,367 @@
+//! The metrics against what was really sent, number by number; and that no client can make the page grow.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use uturn::admission::rate_limit;
+use uturn::auth::Secret;
+use uturn::net::{self, Certificate, Listener, ListenerTransport, Relay};
+use uturn::{auth, metrics};
+
+use crate::alone;
+use crate::client::attribute::{NONCE, REALM, USERNAME};
+use crate::client::{Client, Credentials, Draft, Link, Peer, allocate, method};
+use crate::program::PATIENCE;
+use crate::support::{SECRET, loopback_relay};
+
+/// A relay in this process with two workers, and its metrics.
+struct Shown {
+    running: net::Running,
+    metrics: metrics::Running,
+}
+
+impl Shown {
+    fn start(change: impl FnOnce(&mut Relay)) -> Self {
+        let mut relay = loopback_relay();
+        relay.net.workers = 2.try_into().unwrap();
+        relay.net.listeners.push(Listener {
+            transport: ListenerTransport::Tcp,
+            ..relay.net.listeners[0]
+        });
+        relay.admission.unauthenticated_replies = rate_limit::Settings {
+            per_second: 1_000_000,
+            burst: 1_000_000,
+        };
+        change(&mut relay);
+        let running = net::start(relay).expect("it starts");
+        let settings = metrics::Settings {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            path: "/metrics".to_owned(),
+            coturn_names: true,
+        };
+        let metrics = metrics::start(settings, running.observer(), None).expect("it starts");
+        Self { running, metrics }
+    }
+
+    fn at(&self, transport: ListenerTransport) -> SocketAddr {
+        let mut listeners = self.running.listeners().iter();
+        let listener = listeners.find(|listener| listener.transport == transport);
+        listener.expect("a listener").address
+    }
+
+    fn udp(&self, user: &Credentials) -> Client {
+        let server = self.at(ListenerTransport::Udp);
+        Client::new(Link::udp(Ipv4Addr::LOCALHOST.into(), server), user)
+    }
+
+    fn tcp(&self, user: &Credentials) -> Client {
+        Client::new(Link::tcp(self.at(ListenerTransport::Tcp)), user)
+    }
+
+    /// What is answered to a request that is written as it is: head and body.
+    fn ask(&self, request: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.metrics.addresses()[0]).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("above zero");
+        let request = format!("{request} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is read");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), body.to_owned())
+    }
+
+    fn samples(&self) -> Samples {
+        let (head, body) = self.ask("GET /metrics");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+        let lines = body.lines().filter(|line| !line.starts_with('#'));
+        let samples = lines.map(|line| {
+            let (series, value) = line.rsplit_once(' ').expect("a sample");
+            (series.to_owned(), value.parse().expect("a number"))
+        });
+        Samples(samples.collect())
+    }
+}
+
+/// The samples of a page.
+struct Samples(BTreeMap<String, f64>);
+
+impl Samples {
+    #[track_caller]
+    fn get(&self, series: &str) -> f64 {
+        let value = self.0.get(series);
+        *value.unwrap_or_else(|| panic!("there is no {series}"))
+    }
+
+    /// All samples of a family that have this in their labels, added up.
+    fn sum(&self, family: &str, labels: &str) -> f64 {
+        let begins = format!("{family}{{");
+        let all = self.0.iter();
+        all.filter(|(series, _)| series.starts_with(&begins) && series.contains(labels))
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    #[track_caller]
+    fn expect(&self, expected: &[(&str, usize)]) {
+        for (series, value) in expected {
+            assert_eq!(self.get(series), *value as f64, "{series}");
+        }
+    }
+}
+
+/// Relays so many datagrams of so many bytes to the peer, and back.
+fn relay(client: &mut Client, up: (usize, usize), down: (usize, usize)) {
+    let peer = Peer::at("127.0.0.1");
+    let relayed = client.allocate();
+    client.bind(0x4000, peer.address());
+    for _ in 0..up.0 {
+        client.channel_data(0x4000, &vec![7; up.1]);
+        peer.expect(&vec![7; up.1]);
+    }
+    for _ in 0..down.0 {
+        peer.send(relayed, &vec![8; down.1]);
+        client.expect_channel_data(0x4000, &vec![8; down.1]);
+    }
+}
+
+fn binding(client: &mut Client) {
+    client.exchange(&Draft::request(method::BINDING)).success();
+}
+
+#[test]
+fn the_metrics_say_what_was_sent() {
+    let _alone = alone();
+    let shown = Shown::start(|_| {});
+    let alice = Credentials::expiring(SECRET, 3600, "alice");
+    let mut udp = shown.udp(&alice);
+    let mut tcp = shown.tcp(&alice);
+    relay(&mut udp, (50, 100), (30, 200));
+    relay(&mut tcp, (40, 120), (25, 300));
+    (0..20).for_each(|_| binding(&mut udp));
+    (0..9).for_each(|_| binding(&mut tcp));
+    // Refusals, of clients that have learnt a nonce.
+    let wrong = Credentials::new(alice.name.clone(), "wrong");
+    for _ in 0..3 {
+        let request = udp.seal_as(&wrong, allocate());
+        udp.exchange(&request).error(401);
+    }
+    let expired = Credentials::expiring(SECRET, -5, "alice");
+    let mut late = shown.udp(&expired);
+    for _ in 0..2 {
+        late.call(allocate()).error(401);
+    }
+    for _ in 0..4 {
+        udp.create_permission(&["10.0.0.1:1".parse().unwrap()])
+            .error(403);
+    }
+    for _ in 0..5 {
+        udp.channel_bind(0x3000, "127.0.0.1:1".parse().unwrap())
+            .error(400);
+    }
+    for _ in 0..6 {
+        udp.call(allocate()).error(437);
+    }
+    let good = udp.nonce();
+    udp.set_nonce(b"stale");
+    for _ in 0..7 {
+        udp.refresh(None).error(438);
+    }
+    udp.set_nonce(&good);
+    // What is dropped, and then what shows that it has been.
+    for _ in 0..8 {
+        udp.channel_data(0x4001, b"no channel");
+    }
+    for _ in 0..9 {
+        udp.send_indication("127.0.0.2:9".parse().unwrap(), b"no permission");
+    }
+    for _ in 0..10 {
+        udp.send(b"\xFFneither STUN nor ChannelData");
+    }
+    binding(&mut udp);
+    udp.refresh(Some(0)).success();
+
+    let samples = shown.samples();
+    let of = |family: &str, direction: &str, transport: &str| {
+        format!(
+            "{family}{{realm=\"example.org\",direction=\"{direction}\",transport=\"{transport}\",family=\"ipv4\"}}"
+        )
+    };
+    let (packets, bytes) = ("uturn_relayed_packets_total", "uturn_relayed_bytes_total");
+    samples.expect(&[
+        (&of(packets, "to_peer", "udp"), 50),
+        (&of(bytes, "to_peer", "udp"), 50 * 100),
+        (&of(packets, "to_client", "udp"), 30),
+        (&of(bytes, "to_client", "udp"), 30 * 200),
+        (&of(packets, "to_peer", "tcp"), 40),
+        (&of(bytes, "to_peer", "tcp"), 40 * 120),
+        (&of(packets, "to_client", "tcp"), 25),
+        (&of(bytes, "to_client", "tcp"), 25 * 300),
+        ("uturn_internal_packets_total", 0),
+    ]);
+    assert_eq!(samples.sum(packets, "to_peer"), 90.0);
+    samples.expect(&[
+        ("uturn_requests_total{method=\"binding\"}", 30),
+        ("uturn_success_responses_total{method=\"binding\"}", 30),
+        // Each of three clients is challenged, two allocate, eleven are refused.
+        ("uturn_requests_total{method=\"allocate\"}", 3 + 2 + 11),
+        ("uturn_success_responses_total{method=\"allocate\"}", 2),
+        (
+            "uturn_error_responses_total{method=\"allocate\",code=\"401\"}",
+            3 + 3 + 2,
+        ),
+        (
+            "uturn_error_responses_total{method=\"allocate\",code=\"437\"}",
+            6,
+        ),
+        ("uturn_requests_total{method=\"create_permission\"}", 4),
+        (
+            "uturn_error_responses_total{method=\"create_permission\",code=\"403\"}",
+            4,
+        ),
+        ("uturn_requests_total{method=\"channel_bind\"}", 2 + 5),
+        ("uturn_success_responses_total{method=\"channel_bind\"}", 2),
+        (
+            "uturn_error_responses_total{method=\"channel_bind\",code=\"400\"}",
+            5,
+        ),
+        ("uturn_requests_total{method=\"refresh\"}", 7 + 1),
+        (
+            "uturn_error_responses_total{method=\"refresh\",code=\"438\"}",
+            7,
+        ),
+        ("uturn_success_responses_total{method=\"refresh\"}", 1),
+    ]);
+    let refused = |reason: &str| {
+        samples.get(&format!(
+            "uturn_refusals_total{{realm=\"example.org\",reason=\"{reason}\"}}"
+        ))
+    };
+    for (reason, count) in [
+        ("no_credentials", 3.0),
+        ("wrong_password", 3.0),
+        ("expired_credential", 2.0),
+        ("peer_denied", 4.0),
+        ("bad_channel_number", 5.0),
+        ("allocation_exists", 6.0),
+        ("stale_nonce", 7.0),
+    ] {
+        assert_eq!(refused(reason), count, "{reason}");
+    }
+    assert_eq!(samples.sum("uturn_refusals_total", ""), 30.0);
+    let failures = samples.sum("uturn_authentication_failures_total", "");
+    assert_eq!(failures, 3.0 + 2.0 + 7.0);
+    let dropped = |reason: &str| {
+        format!("uturn_dropped_packets_total{{direction=\"to_peer\",reason=\"{reason}\"}}")
+    };
+    samples.expect(&[
+        (&dropped("no_channel"), 8),
+        (&dropped("no_permission"), 9),
+        (&dropped("malformed"), 10),
+    ]);
+    assert_eq!(samples.sum("uturn_dropped_packets_total", ""), 27.0);
+    samples.expect(&[
+        // Of two clients over UDP, requests and data.
+        (
+            "uturn_client_received_packets_total{transport=\"udp\"}",
+            50 + 21 + 2 + 5 + 6 + 3 + 4 + 7 + 1 + 1 + 2 + 27 + 1,
+        ),
+        (
+            "uturn_client_received_packets_total{transport=\"tcp\"}",
+            40 + 9 + 3,
+        ),
+        ("uturn_client_received_packets_total{transport=\"tls\"}", 0),
+    ]);
+    assert_eq!(samples.sum("uturn_allocations", "transport=\"tcp\""), 1.0);
+    assert_eq!(samples.sum("uturn_allocations", ""), 1.0);
+    assert_eq!(samples.sum("uturn_allocations_opened_total", ""), 2.0);
+    let ended = samples.sum("uturn_allocations_ended_total", "reason=\"deleted\"");
+    assert_eq!(ended, 1.0);
+    samples.expect(&[
+        ("uturn_relay_ports_used{address=\"127.0.0.1\"}", 1),
+        ("uturn_relay_ports{address=\"127.0.0.1\"}", 16_384),
+        ("uturn_connections{kind=\"stream\"}", 1),
+        ("uturn_udp_challenges_total{outcome=\"sent\"}", 2 + 3 + 2),
+        ("uturn_worker_up{worker=\"1\"}", 1),
+    ]);
+    assert_eq!(samples.sum("uturn_connections_accepted_total", ""), 1.0);
+    assert!(samples.sum("uturn_worker_turns_total", "") > 0.0);
+    assert!(samples.get("process_open_fds") > 5.0);
+    // The same by coturn's names.
+    samples.expect(&[
+        ("stun_binding_request", 30),
+        ("stun_binding_response", 30),
+        ("stun_binding_error", 0),
+        ("turn_unauthenticated_401_requests", 7),
+        ("turn_unauthenticated_401_responses", 7),
+        ("turn_traffic_rcvp{realm=\"example.org\"}", 90),
+        ("turn_traffic_rcvb{realm=\"example.org\"}", 5000 + 4800),
+        ("turn_traffic_sentp{realm=\"example.org\"}", 55),
+        (
+            "turn_traffic_peer_sentb{realm=\"example.org\"}",
+            5000 + 4800,
+        ),
+        ("turn_total_traffic_peer_rcvb", 6000 + 7500),
+        ("turn_total_allocations{type=\"TCP\"}", 1),
+        ("turn_total_allocations{type=\"UDP\"}", 0),
+        ("turn_packet_dropped", 10),
+    ]);
+
+    let (head, body) = shown.ask("GET /other");
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+    assert_eq!(body, "The metrics are at /metrics\n");
+    let (head, _) = shown.ask("POST /metrics");
+    assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+}
+
+/// Ten thousand names, right ones and wrong ones, leave the page as long as it was.
+#[test]
+fn no_client_makes_the_page_grow() {
+    let _alone = alone();
+    let certificate = rcgen::generate_simple_self_signed(["turn.example.org".to_owned()]).unwrap();
+    let shown = Shown::start(|relay| {
+        relay.net.certificate = Some(Certificate::Pem {
+            chain: certificate.cert.pem(),
+            key: certificate.signing_key.serialize_pem(),
+        });
+        relay.admission.quotas.per_client_address = 20_000;
+    });
+    let before: Vec<_> = shown.samples().0.into_keys().collect();
+    let certificates = "uturn_certificate_not_after_seconds{certificate=\"default\"}";
+    assert!(before.iter().any(|series| series == certificates));
+    let mut first = shown.udp(&Credentials::expiring(SECRET, 3600, "first"));
+    let (realm, nonce) = (first.realm(), first.nonce());
+    let socket = first.socket();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let until = auth::UnixTime(crate::client::unix_time(3600) as u64);
+    let secret = Secret::new(SECRET);
+    let server = shown.at(ListenerTransport::Udp);
+    for n in 0..10_000 {
+        let id = format!("user {n}");
+        let minted = auth::mint(&secret, ':', Some(&id), Duration::ZERO, until);
+        let password = match n % 2 {
+            0 => minted.password,
+            _ => "wrong".to_owned(),
+        };
+        let key = crate::client::long_term_key(&minted.username, &realm, &password);
+        let request = allocate()
+            .put(USERNAME, &minted.username)
+            .put(REALM, &realm)
+            .put(NONCE, &nonce);
+        send_and_hear(&socket, server, &request.sign(&key).bytes());
+    }
+    let samples = shown.samples();
+    let reason = |reason| samples.sum("uturn_refusals_total", &format!("\"{reason}\""));
+    assert_eq!(reason("wrong_password"), 5000.0);
+    // The first right one has the allocation; the others are told so.
+    assert_eq!(reason("allocation_exists"), 4999.0);
+    let after: Vec<_> = samples.0.into_keys().collect();
+    assert_eq!(after, before);
+}
+
+fn send_and_hear(socket: &UdpSocket, server: SocketAddr, request: &[u8]) {
+    socket.send_to(request, server).expect("loopback");
+    socket.recv(&mut [0; 1500]).expect("an answer");
+}
