@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::alone;
@@ -47,7 +48,7 @@ fn ten_thousand_idle_connections_and_slow_handshakes_are_bounded_and_keep_nobody
         descriptors: Some(limit),
         ..Config::default()
     });
-    let tls = Arc::new(trusting(&program));
+    let tls = Arc::new(trusting(&program.certificate));
     let hello = client_hello(&tls);
     // What is made once has been made.
     serve_others(&program, &tls);
@@ -159,9 +160,10 @@ fn serve_others(program: &Program, tls: &Arc<ClientConfig>) -> Duration {
     begun.elapsed()
 }
 
-fn trusting(program: &Program) -> ClientConfig {
+/// A client's side of TLS that trusts this certificate.
+pub fn trusting(certificate: &CertificateDer<'static>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(program.certificate.clone()).expect("an anchor");
+    roots.add(certificate.clone()).expect("an anchor");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use uturn::admission::rate_limit;
@@ -13,6 +14,7 @@ use uturn::{auth, metrics};
 use crate::alone;
 use crate::client::attribute::{NONCE, REALM, USERNAME};
 use crate::client::{Client, Credentials, Draft, Link, Peer, allocate, method};
+use crate::idle::trusting;
 use crate::program::PATIENCE;
 use crate::support::{SECRET, loopback_relay};
 
@@ -314,6 +316,98 @@ fn the_metrics_say_what_was_sent() {
     assert_eq!(body, "The metrics are at /metrics\n");
     let (head, _) = shown.ask("POST /metrics");
     assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+}
+
+#[test]
+fn connections_and_handshakes_are_counted_by_what_became_of_them() {
+    let _alone = alone();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let shown = Shown::start(|relay| {
+        relay.net.certificate = Some(Certificate::Pem {
+            chain: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+        });
+        for (transport, address) in [
+            (ListenerTransport::Tls, "127.0.0.1:0"),
+            // Elsewhere than UDP, or it would have no socket of its own.
+            (ListenerTransport::Dtls, "127.0.0.2:0"),
+        ] {
+            relay.net.listeners.push(Listener {
+                transport,
+                address: address.parse().unwrap(),
+            });
+        }
+    });
+    let alice = Credentials::expiring(SECRET, 3600, "alice");
+    let config = Arc::new(trusting(made.cert.der()));
+    let tls = shown.at(ListenerTransport::Tls);
+    let mut clients = [
+        Client::new(Link::tls(tls, Arc::clone(&config)), &alice),
+        Client::new(Link::tls(tls, config), &alice),
+        Client::new(
+            Link::dtls(
+                Ipv4Addr::LOCALHOST.into(),
+                shown.at(ListenerTransport::Dtls),
+            ),
+            &alice,
+        ),
+    ];
+    clients.iter_mut().for_each(binding);
+    // One that does not speak TLS, and hears so before it is closed.
+    let mut garbage = TcpStream::connect(tls).expect("it listens");
+    garbage
+        .set_read_timeout(Some(PATIENCE))
+        .expect("above zero");
+    garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("room");
+    while garbage.read(&mut [0; 100]).is_ok_and(|len| len > 0) {}
+    // Of eight places three are taken.
+    let mut others: Vec<_> = (0..5).map(|_| shown.tcp(&alice)).collect();
+    others.iter_mut().for_each(binding);
+    let mut refused = TcpStream::connect(shown.at(ListenerTransport::Tcp)).expect("it listens");
+    refused
+        .set_read_timeout(Some(PATIENCE))
+        .expect("above zero");
+    assert!(!refused.read(&mut [0]).is_ok_and(|len| len > 0));
+
+    let samples = shown.samples();
+    samples.expect(&[
+        ("uturn_handshakes_total{protocol=\"tls\",outcome=\"ok\"}", 2),
+        (
+            "uturn_handshakes_total{protocol=\"tls\",outcome=\"failed\"}",
+            1,
+        ),
+        (
+            "uturn_handshakes_total{protocol=\"dtls\",outcome=\"ok\"}",
+            1,
+        ),
+        (
+            "uturn_handshakes_total{protocol=\"dtls\",outcome=\"failed\"}",
+            0,
+        ),
+        ("uturn_connections{kind=\"stream\"}", 7),
+        ("uturn_connections{kind=\"dtls\"}", 1),
+        ("uturn_connections_limit", 8),
+        (
+            "uturn_connections_refused_total{kind=\"stream\",reason=\"limit\"}",
+            1,
+        ),
+        (
+            "uturn_connections_refused_total{kind=\"stream\",reason=\"rate\"}",
+            0,
+        ),
+        ("uturn_client_received_packets_total{transport=\"tls\"}", 2),
+        ("uturn_client_received_packets_total{transport=\"dtls\"}", 1),
+    ]);
+    let accepted = |transport: &str| {
+        let transport = format!("transport=\"{transport}\"");
+        samples.sum("uturn_connections_accepted_total", &transport)
+    };
+    assert_eq!((accepted("tls"), accepted("tcp")), (3.0, 5.0));
+    let dtls = samples.0.keys().any(|series| {
+        series.starts_with("uturn_listener_kernel_drops_total")
+            && series.contains("transport=\"dtls\"")
+    });
+    assert!(dtls, "a socket of its own");
 }
 
 /// Ten thousand names, right ones and wrong ones, leave the page as long as it was.
