@@ -23,7 +23,7 @@ const PARCELS: usize = 64;
 const PARCEL_BYTES: usize = 64 * 1024;
 const PARCEL_DATAGRAMS: usize = 256;
 /// Questions that may wait for a worker.
-const QUESTIONS: usize = 32;
+pub(super) const QUESTIONS: usize = 32;
 
 /// Where a worker finds what others hand over to it.
 pub(super) struct Mailbox {

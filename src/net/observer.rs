@@ -15,7 +15,7 @@ use super::{Listener, ListenerTransport};
 use crate::turn::{Counters, RealmCounters, RelayedAddresses, Session, Sessions};
 
 /// How long a worker has for an answer. A turn of its loop takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the workers of a relay, from any thread. It does not keep the relay alive.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub(super) struct Observed {
     pub(super) certificates: Vec<CertificateEnd>,
     pub(super) started: SystemTime,
     pub(super) limits: Limits,
+    /// How long a worker has for an answer.
+    pub(super) patience: Duration,
 }
 
 /// How much there may be at a time.
@@ -231,7 +233,7 @@ impl Observer {
 
     /// What each worker has counted, in order. All are asked at once; this takes two seconds at most.
     pub fn reports(&self) -> Vec<Result<Report, NoAnswer>> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.0.patience;
         let asked: Vec<_> = (0..self.workers())
             .map(|worker| self.ask(worker, Question::Report))
             .collect();
@@ -299,7 +301,7 @@ impl Observer {
 
     fn ask_one(&self, worker: usize, question: Question) -> Result<Answer, NoAnswer> {
         let asked = self.ask(worker, question)?;
-        wait(worker, &asked, Instant::now() + PATIENCE)
+        wait(worker, &asked, Instant::now() + self.0.patience)
     }
 
     fn ask(&self, worker: usize, question: Question) -> Result<Receiver<Answer>, NoAnswer> {
@@ -338,4 +340,46 @@ fn wait(worker: usize, asked: &Receiver<Answer>, until: Instant) -> Result<Answe
     asked
         .recv_timeout(patience)
         .map_err(|_| NoAnswer::Late(worker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::QUESTIONS;
+    use super::super::sys::ReadySet;
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_said_to_be_late_and_asked_no_more_than_it_may_be() {
+        let sets: Vec<_> = (0..2).map(|_| ReadySet::new().unwrap()).collect();
+        let mailboxes = sets.iter().map(|set| Mailbox::new(set.bell().unwrap()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let observer = Observer::new(Observed {
+            mailboxes: mailboxes.collect(),
+            stop: Arc::clone(&stop),
+            listeners: Vec::new(),
+            relayed: Arc::new(RelayedAddresses::new(&[], 1..=2)),
+            connections: Connections::new(1, 1),
+            certificates: Vec::new(),
+            started: SystemTime::now(),
+            limits: Limits {
+                allocations: 1,
+                connections: 1,
+            },
+            patience: Duration::from_millis(1),
+        });
+        let reports = observer.reports().into_iter().map(Result::err);
+        let late = [0, 1].map(|worker| Some(NoAnswer::Late(worker)));
+        assert_eq!(reports.collect::<Vec<_>>(), late);
+        // Allocations 1, 3, 5 are the first worker's.
+        for _ in 1..QUESTIONS {
+            assert_eq!(observer.end(3), Err(NoAnswer::Late(0)));
+        }
+        assert_eq!(observer.end(3), Err(NoAnswer::Busy(0)));
+        assert_eq!(observer.end(4), Err(NoAnswer::Late(1)));
+        // One that has been read makes room for another.
+        assert!(observer.0.mailboxes[0].take_letter().is_some());
+        assert_eq!(observer.end(3), Err(NoAnswer::Late(0)));
+        stop.store(true, Ordering::Release);
+        assert_eq!(observer.end(4), Err(NoAnswer::Stopped));
+    }
 }

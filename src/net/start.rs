@@ -14,7 +14,7 @@ use super::error::StartError;
 use super::event_log::EventLog;
 use super::listeners::Sockets;
 use super::mailbox::Mailbox;
-use super::observer::{Limits, Observed, Observer};
+use super::observer::{Limits, Observed, Observer, PATIENCE};
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
 use super::streams::{
@@ -180,6 +180,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
             allocations: relay.admission.quotas.total,
             connections: relay.net.max_connections,
         },
+        patience: PATIENCE,
     });
     let mut running = Running {
         listeners,

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use uturn::api::{ApiKey, Settings};
+use uturn::api::{ApiKey, Proof, Settings};
 use uturn::auth::Secret;
 
 use crate::client::{get, post};
@@ -35,6 +35,10 @@ fn each_key_is_good_as_bearer_basic_and_parameter() {
     post(&server, "/ice", "application/json", r#"{"key":"second"}"#)
         .send()
         .credentials();
+    ask().bearer("third").send().problem(401);
+    let issued = server.issued();
+    let issued: Vec<_> = issued.all().collect();
+    assert_eq!(issued, [(Proof::Key, "web", 1), (Proof::Key, "app", 6)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Limits on asking: per key, per token subject, per address; failures cost more.
 
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
-use uturn::api::{ApiKey, Settings, TokenAlgorithm, TokenKey};
+use uturn::api::{ApiKey, Proof, Settings, TokenAlgorithm, TokenKey};
 use uturn::auth::Secret;
 
 use crate::client::{Answer, get};
@@ -65,6 +65,9 @@ fn each_token_subject_has_a_limit_of_its_own() {
     ask("alice").credentials();
     assert_limited(&ask("alice"));
     ask("bob").credentials();
+    let issued = server.issued();
+    let issued: Vec<_> = issued.all().collect();
+    assert_eq!(issued, [(Proof::Key, "web", 0), (Proof::Token, "app", 2)]);
 }
 
 #[test]

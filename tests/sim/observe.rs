@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use uturn::admission::bandwidth::Direction;
 use uturn::turn::{
-    AllocationKind, Amount, DropReason, EndReason, Families, Family, Limit, MAX_PAGE, Protocol,
-    RealmCounters, Transport,
+    AllocationKind, Amount, Challenges, DropReason, EndReason, Families, Family, Limit, MAX_PAGE,
+    Protocol, RealmCounters, Transport,
 };
 use uturn::wire::Method;
 
@@ -238,10 +238,14 @@ fn what_reaches_a_limit_is_counted_by_the_limit() {
     let binding = Request::binding().encode(net.transaction(), None);
     assert!(net.exchange(stranger, &binding).is_some());
     assert!(net.exchange(stranger, &binding).is_none());
+    let challenge = Request::allocate().encode(net.transaction(), None);
+    assert!(net.exchange(stranger, &challenge).is_none());
     let counters = net.server.counters();
+    let Challenges { sent, withheld } = counters.challenges();
+    assert_eq!((sent, withheld), (4, 1));
     assert_eq!(counters.limit(Limit::AllocationsPerUser), 1);
     assert_eq!(counters.limit(Limit::AllocationsTotal), 1);
-    assert_eq!(counters.limit(Limit::UnauthenticatedReplies), 1);
+    assert_eq!(counters.limit(Limit::UnauthenticatedReplies), 2);
     assert_eq!(counters.limit(Limit::AllocationsOfRealm), 0);
 }
 
