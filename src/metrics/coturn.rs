@@ -57,16 +57,19 @@ fn stun(page: &mut Exposition, shown: &Snapshot) {
     page.family(&family::TURN_401_DROPPED).add(&[], withheld);
 }
 
+/// A family of each realm, the one of all realms together, and which number they show.
+type Row = (
+    &'static Family,
+    &'static Family,
+    Direction,
+    fn(Amount) -> u64,
+);
+
 fn traffic(page: &mut Exposition, realms: &[Realm<'_>]) {
     use Direction::{ToClient, ToPeer};
     let packets = |amount: Amount| amount.packets;
     let bytes = |amount: Amount| amount.bytes;
-    let rows: [(
-        &'static Family,
-        &'static Family,
-        Direction,
-        fn(Amount) -> u64,
-    ); 8] = [
+    let rows: [Row; 8] = [
         (&family::TRAFFIC_RCVP, &family::TOTAL_RCVP, ToPeer, packets),
         (&family::TRAFFIC_RCVB, &family::TOTAL_RCVB, ToPeer, bytes),
         (
