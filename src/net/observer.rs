@@ -18,6 +18,8 @@ use crate::turn::{Counters, RealmCounters, RelayedAddresses, Session, Sessions};
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the workers of a relay, from any thread. It does not keep the relay alive.
+///
+/// Asking waits for the answer, two seconds at most: an async task asks from a thread that may wait.
 #[derive(Clone)]
 pub struct Observer(Arc<Observed>);
 
