@@ -12,6 +12,7 @@
 //! * [`turn`]: the relay itself, as a pure state machine: no socket, no clock, no thread.
 //! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
 //! * [`load`]: a load generator for this server and any other.
+//! * [`probe`]: what a client finds at a TURN server.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
@@ -32,5 +33,6 @@ pub mod load;
 pub mod lock;
 pub mod metrics;
 pub mod net;
+pub mod probe;
 pub mod turn;
 pub mod wire;
