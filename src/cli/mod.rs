@@ -7,6 +7,7 @@ mod dns;
 mod import_coturn;
 mod load;
 mod logging;
+mod probe;
 mod serve;
 mod service;
 mod summary;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Credential(arguments) => credential::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
     }
 }
 
@@ -57,6 +59,7 @@ enum Command {
     Credential(credential::Arguments),
     Token(token::Arguments),
     Load(Box<load::Arguments>),
+    Probe(Box<probe::Arguments>),
 }
 
 /// Which configuration file is read.

@@ -30,7 +30,7 @@ pub enum Credentials {
 
 impl Credentials {
     /// That of a client.
-    pub(super) fn of(&self, client: u32) -> Credential {
+    pub(crate) fn of(&self, client: u32) -> Credential {
         match self {
             Self::One(credential) => credential.clone(),
             Self::Minted { secret, user } => {
@@ -49,7 +49,7 @@ impl Credentials {
 
 impl Credential {
     /// Of somebody who never has to show one.
-    pub(super) fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self {
             username: String::new(),
             password: Secret::new(""),

@@ -23,14 +23,14 @@ mod relayed;
 mod report;
 mod run;
 mod search;
-mod session;
+pub(crate) mod session;
 mod set_up;
 mod stamp;
 mod stop;
 mod storm;
 mod stream;
 mod target;
-mod tls;
+pub(crate) mod tls;
 mod udp;
 
 pub use credential::{Credential, Credentials};

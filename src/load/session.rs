@@ -21,7 +21,7 @@ use crate::wire::{Class, Message, TransactionId, integrity};
 
 /// What a client may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To be answered at all.
     Binding,
     /// An allocation.
@@ -49,16 +49,16 @@ impl fmt::Display for Step {
 }
 
 /// A client.
-pub(super) struct Session {
+pub(crate) struct Session {
     credential: Credential,
     /// The number of its channel.
-    pub(super) channel: u16,
+    pub(crate) channel: u16,
     /// Whom it talks to.
-    pub(super) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<SocketAddr>,
     /// Whether the peer's address, and so the relayed one, is of IPv6.
-    pub(super) relayed_v6: bool,
+    pub(crate) relayed_v6: bool,
     /// The relayed transport address, once there is one.
-    pub(super) relayed: Option<SocketAddr>,
+    pub(crate) relayed: Option<SocketAddr>,
     challenge: Option<Challenge>,
     asked: Option<Asked>,
 }
@@ -83,7 +83,7 @@ struct Asked {
 
 /// What an answer means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// It belongs to nothing that was asked.
     Stray,
     /// The request is to be sent again, as it has become.
@@ -96,13 +96,13 @@ pub(super) enum Answer {
 
 /// Why a step failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) step: Step,
-    pub(super) reason: Reason,
+pub(crate) struct Refusal {
+    pub(crate) step: Step,
+    pub(crate) reason: Reason,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// The server answers with an error code and a phrase.
     Code(u16, String),
     /// Its answer is not signed with the key of the credential.
@@ -112,7 +112,7 @@ pub(super) enum Reason {
 }
 
 impl Session {
-    pub(super) fn new(channel: u16, credential: Credential) -> Self {
+    pub(crate) fn new(channel: u16, credential: Credential) -> Self {
         Self {
             credential,
             channel,
@@ -125,27 +125,27 @@ impl Session {
     }
 
     /// What the user is called.
-    pub(super) fn username(&self) -> &str {
+    pub(crate) fn username(&self) -> &str {
         &self.credential.username
     }
 
     /// Begins a step; what is to be sent is [`request`](Self::request).
-    pub(super) fn begin(&mut self, step: Step) {
+    pub(crate) fn begin(&mut self, step: Step) {
         self.ask(step, 0);
     }
 
     /// The request that waits for its answer.
-    pub(super) fn request(&self) -> Option<&[u8]> {
+    pub(crate) fn request(&self) -> Option<&[u8]> {
         self.asked.as_ref().map(|asked| asked.message.as_slice())
     }
 
     /// The step that waits for its answer.
-    pub(super) fn step(&self) -> Option<Step> {
+    pub(crate) fn step(&self) -> Option<Step> {
         self.asked.as_ref().map(|asked| asked.step)
     }
 
     /// Takes a message from the server.
-    pub(super) fn answer(&mut self, bytes: &[u8]) -> Answer {
+    pub(crate) fn answer(&mut self, bytes: &[u8]) -> Answer {
         let (Ok(message), Some(asked)) = (Message::parse(bytes), &self.asked) else {
             return Answer::Stray;
         };

@@ -55,7 +55,7 @@ impl Tls {
 }
 
 /// The authorities that certificates are judged by; `None`: they are not judged.
-fn roots(trust: &Trust) -> Result<Option<RootCertStore>, LoadError> {
+pub(crate) fn roots(trust: &Trust) -> Result<Option<RootCertStore>, LoadError> {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::Anyone => return Ok(None),
