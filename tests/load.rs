@@ -16,6 +16,8 @@ use uturn::wire::reply::Reply;
 
 use support::{SECRET, loopback_relay};
 
+#[path = "load/probe.rs"]
+mod probe;
 mod support;
 
 const USER: &str = "load";

@@ -78,6 +78,7 @@ pub(super) async fn discover(plan: &Plan, server: SocketAddr) -> Option<Nat> {
             (Some(other), false) => {
                 format!("the server's other address, {other}, does not answer, so mapping and filtering cannot be known")
             }
+            (None, _) if is_there == Some(false) => "the server has no second address (RFC 5780), so filtering cannot be known".to_owned(),
             (None, _) => "the server has no second address (RFC 5780), so mapping and filtering cannot be known".to_owned(),
         },
     })
@@ -91,6 +92,9 @@ impl Nat {
         let (Behaviour::Unknown, Some((first, second))) = (self.mapping, seen) else {
             return;
         };
+        if self.is_there == Some(false) {
+            return;
+        }
         (self.mapping, self.explanation) = match first == second {
             true => (
                 Behaviour::PortIndependent,

@@ -5,15 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::attempt::{Course, attempt};
 use super::plan::{Door, Plan};
 use super::report::{Attempt, Findings, Lookup, Nat, Report, Throughput};
+use super::throughput;
 use super::tls::Tls;
 use super::verdict::verdict;
-use super::{nat, throughput};
 use crate::load::Transport;
 
 /// Probes a server, and tells on the way how far it is. The error is one sentence: nothing could be tried.
@@ -58,10 +58,14 @@ async fn find(course: &Arc<Course>, progress: &mut dyn FnMut(&str)) -> Findings 
                     "{done} of {all}: {} to {} has ended",
                     found.transport, found.server
                 ));
+                // Who does not answer tells nothing of a NAT either, and is not waited for again.
+                if found.transport == Transport::Udp && !found.answers() {
+                    work.give_up(found.server);
+                }
                 attempts.push((number, *found));
             }
             Ok(Ended::Nat(found)) => nat.extend(found.map(|nat| *nat)),
-            // A task that panics is a mistake of the probe: the others are still told.
+            // One that was given up; or a task that panics, a mistake of the probe: the others are still told.
             Err(_) => {}
         }
     }
@@ -88,6 +92,7 @@ async fn find(course: &Arc<Course>, progress: &mut dyn FnMut(&str)) -> Findings 
 /// What is under way.
 struct Work {
     tasks: JoinSet<Ended>,
+    nat: Vec<(SocketAddr, AbortHandle)>,
 }
 
 enum Ended {
@@ -98,6 +103,7 @@ enum Ended {
 impl Work {
     fn begin(course: &Arc<Course>, addresses: &[IpAddr]) -> Self {
         let mut tasks = JoinSet::new();
+        let mut nat = Vec::new();
         let mut number = 0;
         for &door in &course.plan.target.doors {
             for &address in addresses {
@@ -111,13 +117,25 @@ impl Work {
                 number += 1;
                 if transport == Transport::Udp {
                     let of_nat = Arc::clone(course);
-                    tasks.spawn(async move {
-                        Ended::Nat(nat::discover(&of_nat.plan, server).await.map(Box::new))
+                    let handle = tasks.spawn(async move {
+                        Ended::Nat(
+                            super::nat::discover(&of_nat.plan, server)
+                                .await
+                                .map(Box::new),
+                        )
                     });
+                    nat.push((server, handle));
                 }
             }
         }
-        Self { tasks }
+        Self { tasks, nat }
+    }
+
+    /// Ends what is to be found out about the NAT towards a server.
+    fn give_up(&self, server: SocketAddr) {
+        for (_, task) in self.nat.iter().filter(|(of, _)| *of == server) {
+            task.abort();
+        }
     }
 }
 

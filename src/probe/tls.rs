@@ -51,12 +51,16 @@ impl Tls {
             Err(error) if matches!(trust, Trust::File(_)) => return Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        Ok(Self {
+        let tls = Self {
             name,
             provider,
             judge,
             accepts_anyone: *trust == Trust::Anyone,
-        })
+        };
+        // Gathering entropy for the first key takes tens of milliseconds, which no step is to be charged with.
+        tls.connection(&[])
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        Ok(tls)
     }
 
     /// Of one connection, which offers `protocols` by ALPN.

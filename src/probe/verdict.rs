@@ -328,7 +328,7 @@ fn nothing_works(findings: &Findings) -> Judged {
     if let Some(attempt) = with(TroubleKind::Refused) {
         let ways = ways(findings);
         let sentence = format!(
-            "Nobody listens at {} for {ways}: is the server running, and is the port right{others}?",
+            "Nobody listens at {} for {ways}: check that the server runs, and the port{others}.",
             attempt.server.ip()
         );
         return (Conclusion::Refused, sentence);
