@@ -12,7 +12,7 @@
 //! * [`turn`]: the relay itself, as a pure state machine: no socket, no clock, no thread.
 //! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
 //! * [`load`]: a load generator for this server and any other.
-//! * [`probe`]: what a client finds at a TURN server.
+//! * [`probe`]: what a client finds at a TURN server, this one or any other, and a verdict.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.

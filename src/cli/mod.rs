@@ -85,12 +85,14 @@ First steps:
   uturn check /etc/uturn/uturn.toml    see what is wrong with a configuration
   uturn import-coturn                  make a configuration out of /etc/turnserver.conf
   uturn serve                          serve clients with /etc/uturn/uturn.toml
+  uturn probe turn.example.org         find out how a server can be reached, and what is wrong with it
 
 `uturn help COMMAND` explains a command, with examples.
 
 Exit codes:
   0  fine
-  1  failed while running, such as a port in use; `check`: the configuration has errors
+  1  failed while running, such as a port in use; `check`: the configuration has errors;
+     `probe`: the verdict is bad
   2  wrong usage or a wrong configuration; nothing was started";
 
 /// The credentials of a realm, or of the default one.

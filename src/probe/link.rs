@@ -177,7 +177,7 @@ async fn read(tls: &mut ClientConnection, socket: &TcpStream) -> io::Result<()> 
     if let Err(error) = processed {
         // The alert is sent if that can be done at once.
         let _ = tls.write_tls(&mut Now(socket));
-        return Err(io::Error::new(ErrorKind::Other, error));
+        return Err(io::Error::other(error));
     }
     Ok(())
 }

@@ -25,16 +25,19 @@ class Server:
     certificates: Certificates
 
 
-def start_server(context, name, uturn_extra="", with_secret=True, uturn_auth=""):
+def start_server(
+    context, name, uturn_extra="", with_secret=True, uturn_auth="", coturn_extra=()
+):
     """Starts the server under test in its namespace and returns once every port answers.
 
-    Without the shared secret, uturn has static users alone. `uturn_auth` are further keys of its [auth].
+    Without the shared secret, uturn has static users alone. `uturn_auth` are further keys of its [auth],
+    `coturn_extra` further options of coturn.
     """
     certificates = make_certificates(context.folder)
     if context.server == "uturn":
         command = uturn(context, name, certificates, (uturn_extra, uturn_auth), with_secret)
     else:
-        command = coturn(context, certificates)
+        command = [*coturn(context, certificates), *coturn_extra]
     service = Service(context.net.on_server(command), context.folder / f"{name}.log")
     context.stack.callback(service.stop)
     if not wait_until(lambda: answers() or service.has_ended(), READY_SECONDS) or not answers():
