@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 
 use super::report::{StepName, Trouble, TroubleKind};
 use super::text::printable;
+use super::tls::UNKNOWN_ISSUER;
 use crate::load::Transport;
 
 /// What is known of the credential.
@@ -123,7 +124,14 @@ pub(super) fn socket(step: StepName, error: &io::Error) -> Trouble {
         ),
         _ => (TroubleKind::Local, "this host could not do its part"),
     };
-    trouble(kind, &error.to_string(), explanation)
+    let reason = match kind {
+        TroubleKind::Refused => "connection refused".to_owned(),
+        TroubleKind::Closed => "connection closed".to_owned(),
+        TroubleKind::Protocol => "not STUN".to_owned(),
+        TroubleKind::NoAnswer => "no answer".to_owned(),
+        _ => error.to_string(),
+    };
+    trouble(kind, &reason, explanation)
 }
 
 fn handshake(error: &rustls::Error) -> Trouble {
@@ -140,7 +148,12 @@ fn handshake(error: &rustls::Error) -> Trouble {
 
 /// A certificate that is not to be trusted.
 pub(super) fn certificate(why: &str) -> Trouble {
-    let explanation = "browsers and apps refuse it too; --insecure goes on all the same";
+    let explanation = match why {
+        UNKNOWN_ISSUER => {
+            "it is self-signed, of a private authority (--ca FILE), or sent without the intermediate certificate; --insecure goes on all the same"
+        }
+        _ => "browsers and apps refuse it too; --insecure goes on all the same",
+    };
     trouble(TroubleKind::Certificate, why, explanation)
 }
 

@@ -94,9 +94,7 @@ pub(super) fn explain(error: &Error) -> String {
             Why::NotValidYet | Why::NotValidYetContext { .. } => {
                 "it is not valid yet, or this host's clock is slow".to_owned()
             }
-            Why::UnknownIssuer => {
-                "its issuer is not trusted here: self-signed, of a private authority (--ca FILE), or the server does not send the intermediate certificate".to_owned()
-            }
+            Why::UnknownIssuer => UNKNOWN_ISSUER.to_owned(),
             Why::NotValidForName | Why::NotValidForNameContext { .. } => {
                 "it is for other names".to_owned()
             }
@@ -105,6 +103,9 @@ pub(super) fn explain(error: &Error) -> String {
         other => other.to_string(),
     }
 }
+
+/// What looks the same for several reasons.
+pub(super) const UNKNOWN_ISSUER: &str = "its issuer is not trusted here";
 
 /// Lets the handshake go on, as the judgement is looked at before anything else is said.
 #[derive(Debug)]

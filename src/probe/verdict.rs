@@ -251,7 +251,13 @@ fn all_is_well(findings: &Findings, working: &[&Attempt], first: &Attempt) -> Ju
 }
 
 fn nothing_works(findings: &Findings) -> Judged {
-    let all = || findings.attempts.iter();
+    // Who has port 443 of a host that was only named may be a web server, which says nothing of a relay.
+    let is_guess = |a: &Attempt| findings.is_bare && a.server.port() == HTTPS && !a.answers();
+    let only_guesses = findings.attempts.iter().all(is_guess);
+    let all = || {
+        let all = findings.attempts.iter();
+        all.filter(|a| only_guesses || !is_guess(a))
+    };
     let with = |wanted: TroubleKind| all().find(|a| kind(a) == Some(wanted));
     // What went furthest tells most.
     if let Some(attempt) = all().find(|a| code(a) == Some(401)) {

@@ -278,6 +278,15 @@ fn each_outcome_has_its_sentence() {
             C::Unreachable,
             "203.0.113.5 cannot be reached from this host",
         ),
+        (
+            &[
+                (UDP, SILENT),
+                (TCP, NO_CONNECTION),
+                (TLS443, BAD_CERTIFICATE),
+            ],
+            C::Silent,
+            "Nothing comes back from 203.0.113.5",
+        ),
         (&[], C::Unreachable, "no address of the family"),
     ] {
         let found = verdict(&findings(ways));
