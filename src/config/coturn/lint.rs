@@ -179,7 +179,7 @@ fn administration(options: &Options<'_>, add: Add<'_>) {
             Weight::Medium,
             [vec![line], options.lines(&["prometheus-address"])].concat(),
             "everyone could read the metrics, where the firewall let them".into(),
-            "serves none",
+            "shows them at `listen` of [metrics] alone",
         );
     }
 }

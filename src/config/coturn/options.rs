@@ -91,7 +91,7 @@ impl<'a> Options<'a> {
     fn explain(&self, given: &Given<'_>, findings: &mut Findings) {
         let Given { line, row, value } = *given;
         let name = row.name;
-        if let Some(first) = self.all_dyn(name).filter(|_| !row.is_list()) {
+        if let Some(first) = self.latest_line(name).filter(|_| !row.is_list()) {
             let wrong = format!("`{name}` is given again: coturn takes this one, not line {first}");
             findings.surprise(line, wrong);
         }
@@ -126,10 +126,10 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn all_dyn(&self, name: &str) -> Option<usize> {
-        let earlier = self.given.iter().rev();
-        let mut earlier = earlier.filter(|given| given.row.name == name);
-        earlier.next().map(|given| given.line)
+    fn latest_line(&self, name: &str) -> Option<usize> {
+        let mut latest_first = self.given.iter().rev();
+        let latest = latest_first.find(|given| given.row.name == name);
+        latest.map(|given| given.line)
     }
 }
 

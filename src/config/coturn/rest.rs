@@ -1,4 +1,4 @@
-//! `[turn]`, `[limits]`, `[log]` and `[server]`.
+//! `[turn]`, `[limits]`, `[metrics]`, `[log]` and `[server]`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,6 +11,7 @@ pub(super) fn convert(options: &Options<'_>, toml: &mut TomlText, findings: &mut
     turn(options, toml, findings);
     alternate_servers(options, toml, findings);
     limits(options, toml, findings);
+    metrics(options, toml, findings);
     log(options, toml, findings);
     let threads = options.value("relay-threads").or(options.value("cpus"));
     if let Some((given, number)) = threads.and_then(|given| Some((given, given.number()?))) {
@@ -154,6 +155,48 @@ fn bit_rate(bytes: u64) -> String {
     let unit = units.iter().find(|(scale, _)| bits.is_multiple_of(*scale));
     let (scale, name) = unit.unwrap_or(&(1, "bit/s"));
     quoted(&format!("{} {name}", bits / scale))
+}
+
+fn metrics(options: &Options<'_>, toml: &mut TomlText, findings: &mut Findings) {
+    let Some(line) = options.any_on(&["prometheus", "prometheus-tls"]) else {
+        return;
+    };
+    let port = options.port("prometheus-port", 9641, findings);
+    let given = options.value("prometheus-address");
+    let ip = given.map_or(Ok(IpAddr::from([127, 0, 0, 1])), |given| {
+        given.value.parse()
+    });
+    let Ok(ip) = ip else {
+        let line = given.map(|given| given.line);
+        findings.error(line, "`prometheus-address` is no IP address");
+        return;
+    };
+    let why = match given {
+        Some(_) => "",
+        None => {
+            "coturn showed them at every address; name the one that Prometheus asks, if it is on another host."
+        }
+    };
+    let lines = options.lines(&[
+        "prometheus",
+        "prometheus-tls",
+        "prometheus-port",
+        "prometheus-address",
+    ]);
+    let listen = list(&[SocketAddr::new(ip, port)]);
+    toml.key("metrics", &lines, why, "listen", &listen);
+    if let Some(path) = options
+        .value("prometheus-path")
+        .filter(|path| path.value != "/metrics")
+    {
+        if path.value.starts_with('/') {
+            toml.key("metrics", &[path.line], "", "path", &quoted(path.value));
+        } else {
+            findings.error(path.line, "`prometheus-path` does not begin with a slash");
+        }
+    }
+    let why = "The names that your dashboards know.";
+    toml.key("metrics", &[line], why, "coturn_names", "true");
 }
 
 fn log(options: &Options<'_>, toml: &mut TomlText, findings: &mut Findings) {

@@ -239,14 +239,14 @@ options! {
         "version" Nothing NotNeeded "uturn --version";
     }
     "Administration": {
-        "prometheus" Nothing Decision "uturn has no metrics for Prometheus yet: its log has a line for each allocation with what it moved, and for each refusal its reason";
-        "prometheus-port" Value NotNeeded "there are no metrics for Prometheus yet";
-        "prometheus-address" Value NotNeeded "there are no metrics for Prometheus yet";
-        "prometheus-path" Value NotNeeded "there are no metrics for Prometheus yet";
-        "prometheus-username-labels" Nothing NotNeeded "there are no metrics for Prometheus yet; the log has user names";
-        "prometheus-tls" Flag NotNeeded "there are no metrics for Prometheus yet";
-        "prometheus-cert" Value NotNeeded "there are no metrics for Prometheus yet";
-        "prometheus-key" Value NotNeeded "there are no metrics for Prometheus yet";
+        "prometheus" Nothing Mapped "[metrics], with `coturn_names = true`";
+        "prometheus-port" Value Mapped "the port in `listen` of [metrics]";
+        "prometheus-address" Value Mapped "the address in `listen` of [metrics]; without it 127.0.0.1";
+        "prometheus-path" Value Mapped "`path` in [metrics]";
+        "prometheus-username-labels" Nothing Decision "there are no labels for user names, which would be without bound; the log has them";
+        "prometheus-tls" Flag Decision "metrics are served in the clear: keep them on loopback or a private address, or put a web server before them";
+        "prometheus-cert" Value NotNeeded "metrics are served in the clear";
+        "prometheus-key" Value NotNeeded "metrics are served in the clear";
         "cli" Flag NotNeeded "there is no command line inside the server: see the log";
         "cli-ip" Value NotNeeded "there is no command line inside the server";
         "cli-port" Value NotNeeded "there is no command line inside the server";

@@ -126,7 +126,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// In the order of config/uturn.toml.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "listen",
     "tls",
     "auth",
@@ -136,6 +136,7 @@ const TABLES: [&str; 11] = [
     "nat_discovery",
     "peers",
     "limits",
+    "metrics",
     "log",
     "server",
 ];
