@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Counter,
     /// They go up and down.
     Gauge,
+    /// How many are no greater than each of some bounds.
+    Histogram,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -74,7 +77,27 @@ pub(super) struct Samples<'a> {
 impl Samples<'_> {
     /// Adds a sample with these labels.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.add_of("", labels, value);
+    }
+
+    /// Adds a histogram without labels: how many are no greater than each bound, all of them, and their sum.
+    pub(super) fn add_histogram(
+        &mut self,
+        up_to: impl Iterator<Item = (u64, u64)>,
+        count: u64,
+        sum: impl Display,
+    ) {
+        for (bound, number) in up_to {
+            self.add_of("_bucket", &[("le", &bound.to_string())], number);
+        }
+        self.add_of("_bucket", &[("le", "+Inf")], count);
+        self.add_of("_sum", &[], sum);
+        self.add_of("_count", &[], count);
+    }
+
+    fn add_of(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         self.text.push_str(self.name);
+        self.text.push_str(suffix);
         for (index, (label, text)) in labels.iter().enumerate() {
             self.text.push(if index == 0 { '{' } else { ',' });
             self.text.push_str(label);

@@ -51,6 +51,8 @@ families! {
             "Allocations opened.";
         ENDED: Counter "uturn_allocations_ended_total",
             "Allocations ended, by why they did.";
+        DURATIONS: Histogram "uturn_allocation_duration_seconds",
+            "How long the allocations lasted that have ended.";
         PEER_CONNECTIONS: Gauge "uturn_peer_connections",
             "TCP connections with peers that exist (RFC 6062).";
 

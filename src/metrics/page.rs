@@ -10,8 +10,8 @@ use super::families as family;
 use super::snapshot::Snapshot;
 use crate::net::{ConnectionCounters, Listener, ListenerTransport, Report};
 use crate::turn::{
-    AllocationKind, Amount, Direction, DropReason, ERROR_CODES, EndReason, Families, Family, Limit,
-    Method, Protocol, RealmCounters, Transport,
+    AllocationKind, Amount, Direction, DropReason, Durations, ERROR_CODES, EndReason, Families,
+    Family, Limit, Method, Protocol, RealmCounters, Transport,
 };
 
 /// The reasons of refusals that are about credentials.
@@ -224,6 +224,13 @@ fn allocations(page: &mut Exposition, shown: &Snapshot, realms: &[Realm<'_>]) {
             }
         }
     }
+    let mut durations = Durations::default();
+    for report in shown.reports() {
+        durations += report.counters.durations();
+    }
+    let seconds = durations.total().as_secs_f64();
+    page.family(&family::DURATIONS)
+        .add_histogram(durations.up_to(), durations.count(), seconds);
     let connections = shown.sum(|report| report.peer_connections as u64);
     page.family(&family::PEER_CONNECTIONS).add(&[], connections);
 }

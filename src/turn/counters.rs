@@ -5,6 +5,7 @@
 use std::ops::AddAssign;
 
 use super::allocation::EndReason;
+use super::durations::Durations;
 use super::five_tuple::Transport;
 use super::reject::Reject;
 use super::relayed_addresses::{Family, Protocol};
@@ -243,6 +244,7 @@ pub struct Counters {
     pub(super) drops: [[u64; DropReason::ALL.len()]; 2],
     pub(super) limits: [u64; Limit::ALL.len()],
     pub(super) between_clients: Amount,
+    pub(super) durations: Durations,
     pub(super) challenges: Challenges,
 }
 
@@ -295,6 +297,11 @@ impl Counters {
     /// Application data that clients have sent to other clients of this server: it meets no socket.
     pub fn between_clients(&self) -> Amount {
         self.between_clients
+    }
+
+    /// How long the allocations lasted that have ended.
+    pub fn durations(&self) -> Durations {
+        self.durations
     }
 
     /// 401 responses over UDP.

@@ -185,6 +185,8 @@ impl Server {
         self.live -= 1;
         let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
         counters.note_ended(allocation.kind(), reason);
+        let age = now.saturating_duration_since(allocation.opened_at);
+        self.counters.durations.note(age);
         if let Some(mobility) = &allocation.mobility {
             self.ways.remove_serial(allocation.serial);
             self.forget_ways(&allocation.flow, mobility.via, mobility.next);
@@ -204,7 +206,7 @@ impl Server {
                 realm: self.realms.get(allocation.owner.realm).name.clone(),
                 user: allocation.owner.user_id,
                 relayed: relayed.collect(),
-                age: now.saturating_duration_since(allocation.opened_at),
+                age,
                 traffic: allocation.traffic,
                 reason,
             })));

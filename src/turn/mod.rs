@@ -11,6 +11,7 @@ mod by_client;
 mod channel;
 mod counters;
 mod deadline;
+mod durations;
 mod five_tuple;
 mod lifecycle;
 mod method;
@@ -39,6 +40,7 @@ pub use counters::{
     AllocationKind, Amount, Challenges, Counters, DropReason, Drops, ERROR_CODES, Families, Limit,
     RealmCounters,
 };
+pub use durations::Durations;
 pub use five_tuple::{ClientAddr, FiveTuple, Flow, LinkId, Transport};
 pub use mobility::{Ticket, TicketKey, Tickets};
 pub use nat_discovery::{NatDiscovery, Origins};

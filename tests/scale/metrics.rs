@@ -282,6 +282,7 @@ fn the_metrics_say_what_was_sent() {
     let ended = samples.sum("uturn_allocations_ended_total", "reason=\"deleted\"");
     assert_eq!(ended, 1.0);
     samples.expect(&[
+        ("uturn_allocation_duration_seconds_count", 1),
         ("uturn_relay_ports_used{address=\"127.0.0.1\"}", 1),
         ("uturn_relay_ports{address=\"127.0.0.1\"}", 16_384),
         ("uturn_connections{kind=\"stream\"}", 1),

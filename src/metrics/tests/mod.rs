@@ -1,11 +1,13 @@
 //! What holds for every page, and that the documentation says the same.
 
+mod monitoring;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::exposition::Family;
-use super::families::{COTURN, OWN};
+use super::families::{COTURN, DURATIONS, OWN};
 use super::snapshot::{Seen, Snapshot};
 use super::text;
 use crate::api::Proof;
@@ -70,6 +72,7 @@ fn check(page: &str) -> HashMap<String, String> {
     assert!(page.ends_with('\n'));
     let (mut helped, mut typed) = (HashSet::new(), HashSet::new());
     let (mut current, mut samples) = (String::new(), HashMap::new());
+    let mut is_histogram = false;
     for line in page.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, text) = help.split_once(' ').expect("a text");
@@ -80,14 +83,19 @@ fn check(page: &str) -> HashMap<String, String> {
             let (name, kind) = kind.split_once(' ').expect("a type");
             assert!(typed.insert(name.to_owned()), "{name} has TYPE twice");
             assert_eq!(name, current, "TYPE follows HELP");
-            assert!(matches!(kind, "counter" | "gauge"), "{kind}");
+            assert!(matches!(kind, "counter" | "gauge" | "histogram"), "{kind}");
+            is_histogram = kind == "histogram";
             let is_counter = name.ends_with("_total");
             let is_ours = name.starts_with("uturn_") || name.starts_with("process_");
             assert!(!is_ours || is_counter == (kind == "counter"), "{name}");
         } else {
             let (series, value) = line.rsplit_once(' ').expect("a value");
             let name = series.split('{').next().unwrap();
-            assert_eq!(name, current, "samples stand with their family");
+            let family = match is_histogram {
+                true => of_histogram(name),
+                false => name,
+            };
+            assert_eq!(family, current, "samples stand with their family");
             let plain =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             assert!(name.bytes().all(plain), "{name}");
@@ -99,6 +107,14 @@ fn check(page: &str) -> HashMap<String, String> {
     }
     assert_eq!(helped, typed);
     samples
+}
+
+/// The family of a histogram's sample.
+fn of_histogram(name: &str) -> &str {
+    let mut parts = ["_bucket", "_sum", "_count"].into_iter();
+    parts
+        .find_map(|part| name.strip_suffix(part))
+        .expect("a part of a histogram")
 }
 
 fn check_labels(labels: &str) {
@@ -138,6 +154,10 @@ fn every_page_is_valid_and_has_every_family() {
         let with_samples: HashSet<_> = samples
             .keys()
             .map(|series| series.split('{').next().unwrap())
+            .map(|name| match name.starts_with(DURATIONS.name) {
+                true => of_histogram(name),
+                false => name,
+            })
             .collect();
         let names: HashSet<_> = expected.iter().map(|family| family.name).collect();
         assert_eq!(with_samples, names);
@@ -161,7 +181,7 @@ fn workers_are_added_up_and_each_is_told_apart() {
 
 #[test]
 fn the_documentation_lists_every_metric_with_its_help() {
-    let documentation = include_str!("../../docs/metrics.md");
+    let documentation = include_str!("../../../docs/metrics.md");
     let mut rows = documentation.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
         let name = cells.next()?.trim_end_matches('`').to_owned();
