@@ -23,6 +23,8 @@ PROGRAMS = [
     "nft",
     "openssl",
     "haproxy",
+    "prometheus",
+    "promtool",
     "go",
     "node",
     "ip",
