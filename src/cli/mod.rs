@@ -1,12 +1,14 @@
 //! The command line: one file per command, `service` for what `serve` and `dev` have in common.
 
 mod check;
+mod completions;
 mod credential;
 mod dev;
 mod dns;
 mod import_coturn;
 mod load;
 mod logging;
+mod man;
 mod probe;
 mod serve;
 mod service;
@@ -35,6 +37,8 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 
@@ -60,6 +64,8 @@ enum Command {
     Token(token::Arguments),
     Load(Box<load::Arguments>),
     Probe(Box<probe::Arguments>),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Which configuration file is read.
