@@ -40,6 +40,13 @@ pub(super) fn convert(options: &Options<'_>, toml: &mut TomlText, findings: &mut
              public peers may be reached anyway, name others in `allow` of [peers]",
         );
     }
+    for rule in some.iter().filter(|rule| stays_denied(&rule.range)) {
+        findings.surprise(
+            rule.line,
+            "coturn 4.17 denies link-local and unique local addresses whatever is allowed, 4.6 lets this line win, and so \
+             does uturn: take it out if nobody needs it, as cloud metadata is among them",
+        );
+    }
     write(&some, "allow", toml);
 }
 
@@ -111,6 +118,17 @@ fn is_denied_anyway(rule: &Rule) -> bool {
     let special = SPECIAL_PURPOSE.iter();
     let mut special = special.filter_map(|(range, _)| range.parse::<PeerRange>().ok());
     special.any(|range| holds(&range, &rule.range))
+}
+
+/// Whether coturn 4.17 denies some of a range for good.
+fn stays_denied(range: &PeerRange) -> bool {
+    const FOR_GOOD: [&str; 4] = ["169.254.0.0/16", "fc00::/7", "fe80::/10", "fec0::/10"];
+    let mut denied = FOR_GOOD
+        .iter()
+        .filter_map(|denied| denied.parse::<PeerRange>().ok());
+    denied.any(|denied| {
+        denied.contains(*range.addresses().start()) || range.contains(*denied.addresses().start())
+    })
 }
 
 /// Whether a range lies within another one.

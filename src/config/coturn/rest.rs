@@ -127,11 +127,17 @@ fn limits(options: &Options<'_>, toml: &mut TomlText, findings: &mut Findings) {
             }
         }
     }
+    let has_shared_users = shared_users(options, toml);
     let mut rate = |option, key| {
         let given: Given<'_> = options.value(option)?;
         let bytes = number(&given, 0, findings).filter(|bytes| *bytes > 0)?;
         let why = format!("coturn counts bytes: {bytes} a second.");
         toml.key("limits", &[given.line], &why, key, &bit_rate(bytes));
+        // One allocation may use what it is granted, although users have a limit of their own.
+        if option == "max-bps" && bytes > DEFAULT_OF_USERS && !has_shared_users {
+            let rate = bit_rate(bytes);
+            toml.push("limits", format!("bandwidth_per_user = {rate}"));
+        }
         Some(given.line)
     };
     let each = rate("max-bps", "bandwidth_per_allocation");
@@ -142,6 +148,27 @@ fn limits(options: &Options<'_>, toml: &mut TomlText, findings: &mut Findings) {
             "coturn does not start with `bps-capacity` and no `max-bps`",
         );
     }
+}
+
+/// Users with a fixed password are often one for all clients, which a limit for each user would keep out. Says whether there are
+/// any.
+fn shared_users(options: &Options<'_>, toml: &mut TomlText) -> bool {
+    let lines = options.lines(&["user"]);
+    let mut secrets = ["use-auth-secret", "static-auth-secret"].iter();
+    let is_by_secret = secrets.any(|name| options.last(name).is_some());
+    let quota = options.value("user-quota").and_then(|given| given.number());
+    if lines.is_empty() || is_by_secret || quota.is_some_and(|quota| quota > 0) {
+        return false;
+    }
+    let why = "Such a user is often one for all clients, and there was no `user-quota`: as much as the whole server. Lower both \
+               where each client has a user of its own.";
+    let total = options.value("total-quota");
+    let total = total.and_then(|given| given.number());
+    let total = total.filter(|total| *total > 0).unwrap_or(16_384);
+    let total = total.min(1_000_000).to_string();
+    toml.key("limits", &lines, why, "allocations_per_user", &total);
+    toml.push("limits", "bandwidth_per_user = \"8 Gbit/s\"".to_owned());
+    true
 }
 
 /// Bytes per second as bits per second, in what uturn takes: 16 kbit/s to 10,000 Gbit/s.
@@ -218,5 +245,7 @@ fn log(options: &Options<'_>, toml: &mut TomlText, findings: &mut Findings) {
     toml.key("log", &[given.line], "", "level", &quoted(level));
 }
 
+/// The default of `bandwidth_per_user`, in bytes per second.
+const DEFAULT_OF_USERS: u64 = 20_000_000;
 /// The longest that uturn takes, in seconds.
 const DAY: u64 = crate::config::units::DAY;

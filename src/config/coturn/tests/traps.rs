@@ -297,3 +297,40 @@ proptest! {
         let _ = import("old.conf", &text, false);
     }
 }
+
+#[test]
+fn what_4_17_denies_for_good_is_told() {
+    let (toml, report) =
+        imported("allowed-peer-ip=169.254.0.0-169.254.255.255\nallowed-peer-ip=10.0.0.1\n");
+    assert_has(&toml, &["allow = ["]);
+    assert_has(&report, &["line 3 coturn 4.17 denies link-local"]);
+    assert!(!report.contains("line 4 coturn 4.17"), "{report}");
+}
+
+#[test]
+fn a_user_that_all_clients_share_is_not_limited_as_one_of_many() {
+    let of = |more: &str| import("old.conf", &format!("lt-cred-mech\nrealm=r\n{more}"), false);
+    let toml = |more: &str| of(more).toml.expect("imported").to_string();
+    let user = "user=all:q7Jv0aXzq7Jv0aXz\n";
+    let shared = [
+        "allocations_per_user = 16384",
+        "bandwidth_per_user = \"8 Gbit/s\"",
+    ];
+    assert_has(&toml(user), &shared);
+    assert_has(
+        &toml(&format!("{user}total-quota=300\n")),
+        &["allocations_per_user = 300"],
+    );
+    let limited = toml(&format!("{user}user-quota=12\n"));
+    assert_has(&limited, &["allocations_per_user = 12"]);
+    assert!(!limited.contains("bandwidth_per_user"), "{limited}");
+    // An allocation may use what it is granted.
+    let (fast, _) = imported("max-bps=30000000\n");
+    assert_has(
+        &fast,
+        &[
+            "bandwidth_per_allocation = \"240 Mbit/s\"",
+            "bandwidth_per_user = \"240 Mbit/s\"",
+        ],
+    );
+}
