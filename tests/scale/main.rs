@@ -27,6 +27,8 @@ mod metrics;
 mod observer;
 mod ports;
 mod program;
+mod refusals;
+mod shown;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
