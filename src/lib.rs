@@ -3,7 +3,7 @@
 //! The tree is the architecture. Imports go downward only (`tests/layering.rs` holds us to it):
 //!
 //! ```text
-//! main -> cli -> config, load -> metrics -> api, net -> turn -> auth, admission -> wire
+//! main -> cli -> config, load -> admin -> metrics -> api, net -> turn -> auth, admission -> wire
 //! ```
 //!
 //! * [`wire`]: bytes to types and back; stateless.
@@ -15,6 +15,7 @@
 //! * [`probe`]: what a client finds at a TURN server, this one or any other, and a verdict.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
+//! * [`admin`]: what an operator asks a running server, and the client that asks.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
 //! * [`cli`]: one file per command.
 //! * [`lock`]: what threads take turns at, counted; any module may use it.
@@ -24,6 +25,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod admission;
 pub mod api;
 pub mod auth;

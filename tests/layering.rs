@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "config",
             "load",
+            "admin",
             "metrics",
             "probe",
             "api",
@@ -32,8 +33,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["metrics", "api", "net", "turn", "auth", "admission", "wire"],
+        &[
+            "admin",
+            "metrics",
+            "api",
+            "net",
+            "turn",
+            "auth",
+            "admission",
+            "wire",
+        ],
     ),
+    ("admin", &["metrics", "api", "net", "turn", "auth"]),
     ("probe", &["load", "auth", "wire"]),
     ("load", &["net", "auth", "wire"]),
     ("metrics", &["api", "net", "turn", "lock"]),

@@ -37,7 +37,8 @@ use crate::auth::Secret;
 pub use check::{is_everyone, is_open_to_strangers, offers_relay, repeated};
 pub use handed::{HandOver, HandedOver, MAX_HANDED, hand_over};
 pub use issued::{IssuedCounts, Proof};
-pub use serving::{Bounds, serve};
+pub use parameters::form;
+pub use serving::{Bounds, serve, serve_tls, serve_unix};
 pub use token_key::KeyError;
 
 use proxies::Proxies;
@@ -145,6 +146,13 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StartError(String);
+
+impl StartError {
+    /// Says so in one sentence.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
 
 /// Binds every address and answers on a thread of its own; on an error nothing is left running.
 ///

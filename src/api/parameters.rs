@@ -120,19 +120,13 @@ impl Parameters {
 
     /// `application/x-www-form-urlencoded`, which queries are as well (WHATWG URL §5.1).
     fn take_form(&mut self, form: &[u8]) -> Result<(), Problem> {
-        for pair in form.split(|&byte| byte == b'&').filter(|p| !p.is_empty()) {
-            let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &[][..]),
-            };
-            match (decode(name), decode(value)) {
-                (Some(name), Some(value)) => self.set(&name, value)?,
-                _ => {
-                    return Err(Problem::parameter(
-                        "The parameters cannot be decoded: percent-encode them as UTF-8, `%` itself as `%25`.",
-                    ));
-                }
-            }
+        let Some(pairs) = self::form(form) else {
+            return Err(Problem::parameter(
+                "The parameters cannot be decoded: percent-encode them as UTF-8, `%` itself as `%25`.",
+            ));
+        };
+        for (name, value) in pairs {
+            self.set(&name, value)?;
         }
         Ok(())
     }
@@ -219,6 +213,21 @@ async fn read_body(request: Request) -> Result<Bytes, Problem> {
             "The body did not arrive within 10 seconds.",
         )),
     }
+}
+
+/// The names and values of `application/x-www-form-urlencoded`, as of a query; none where it cannot be decoded.
+pub fn form(encoded: &[u8]) -> Option<Vec<(String, String)>> {
+    let pairs = encoded
+        .split(|&byte| byte == b'&')
+        .filter(|p| !p.is_empty());
+    let pairs = pairs.map(|pair| {
+        let (name, value) = match pair.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &[][..]),
+        };
+        Some((decode(name)?, decode(value)?))
+    });
+    pairs.collect()
 }
 
 /// Undoes percent-encoding, strictly.

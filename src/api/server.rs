@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -18,12 +19,14 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::handed::{Handed, HandedOver};
 use super::health;
@@ -83,9 +86,57 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Where connections are awaited.
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    Tls(TcpListener, Arc<ServerConfig>),
+    Unix(UnixListener),
+}
+
+/// The same, within a runtime.
+enum Door {
+    Tcp(tokio::net::TcpListener),
+    Tls(tokio::net::TcpListener, TlsAcceptor),
+    Unix(tokio::net::UnixListener),
+}
+
+/// A connection that a door has let in.
+enum Arrived {
+    Tcp(TcpStream, SocketAddr),
+    Tls(TcpStream, SocketAddr, TlsAcceptor),
+    Unix(UnixStream),
+}
+
+impl Door {
+    fn new(listening: Listening) -> io::Result<Self> {
+        Ok(match listening {
+            Listening::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Listening::Tls(listener, config) => Self::Tls(
+                tokio::net::TcpListener::from_std(listener)?,
+                TlsAcceptor::from(config),
+            ),
+            Listening::Unix(listener) => Self::Unix(tokio::net::UnixListener::from_std(listener)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Arrived> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                Arrived::Tcp(stream, client)
+            }
+            Self::Tls(listener, acceptor) => {
+                let (stream, client) = listener.accept().await?;
+                Arrived::Tls(stream, client, acceptor.clone())
+            }
+            Self::Unix(listener) => Arrived::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
 /// Where connections come from.
 pub(super) struct Sources {
-    pub(super) listeners: Vec<TcpListener>,
+    pub(super) listeners: Vec<Listening>,
     pub(super) handed_over: Option<HandedOver>,
 }
 
@@ -94,6 +145,16 @@ struct Peer {
     address: SocketAddr,
     /// Whether credentials may pass: within TLS, or at a listener of the HTTP interface's own.
     is_private: bool,
+}
+
+impl Peer {
+    /// One that comes to a listener of our own.
+    fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            is_private: true,
+        }
+    }
 }
 
 /// Serves `router` on a thread of its own.
@@ -107,12 +168,9 @@ pub(super) fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let listeners = {
+    let doors = {
         let _inside = runtime.enter();
-        let registered = sources
-            .listeners
-            .into_iter()
-            .map(tokio::net::TcpListener::from_std);
+        let registered = sources.listeners.into_iter().map(Door::new);
         registered.collect::<io::Result<Vec<_>>>()?
     };
     let (stop, stopped) = watch::channel(false);
@@ -126,7 +184,7 @@ pub(super) fn spawn(
     });
     let thread = thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || runtime.block_on(server.run(listeners, sources.handed_over)))?;
+        .spawn(move || runtime.block_on(server.run(doors, sources.handed_over)))?;
     Ok(Handle {
         stop,
         thread: Some(thread),
@@ -156,14 +214,10 @@ struct Server {
 impl Server {
     /// Accepts until stopped, then waits for the connections that are left; those that take too long
     /// end with the runtime.
-    async fn run(
-        self: Arc<Self>,
-        listeners: Vec<tokio::net::TcpListener>,
-        handed_over: Option<HandedOver>,
-    ) {
+    async fn run(self: Arc<Self>, doors: Vec<Door>, handed_over: Option<HandedOver>) {
         let mut accepting = JoinSet::new();
-        for listener in listeners {
-            accepting.spawn(self.clone().accept(listener));
+        for door in doors {
+            accepting.spawn(self.clone().accept(door));
         }
         if let Some(handed_over) = handed_over {
             accepting.spawn(self.clone().take_over(handed_over));
@@ -176,7 +230,7 @@ impl Server {
         }
     }
 
-    async fn accept(self: Arc<Self>, listener: tokio::net::TcpListener) {
+    async fn accept(self: Arc<Self>, door: Door) {
         loop {
             let slot = tokio::select! {
                 biased;
@@ -186,10 +240,10 @@ impl Server {
             let accepted = tokio::select! {
                 biased;
                 () = self.stopped() => return,
-                accepted = listener.accept() => accepted,
+                accepted = door.accept() => accepted,
             };
-            let (stream, client) = match accepted {
-                Ok(accepted) => accepted,
+            let arrived = match accepted {
+                Ok(arrived) => arrived,
                 Err(error) => {
                     // The client is gone already, or descriptors are short: neither ends the server.
                     tracing::debug!(%error, "an HTTP connection could not be accepted");
@@ -198,13 +252,49 @@ impl Server {
                 }
             };
             // Answers are single small writes: waiting to fill a segment only delays them.
-            let _ = stream.set_nodelay(true);
-            let peer = Peer {
-                address: client,
-                is_private: true,
-            };
-            self.clone().enter(stream, peer, slot);
+            match arrived {
+                Arrived::Tcp(stream, client) => {
+                    let _ = stream.set_nodelay(true);
+                    self.clone().enter(stream, Peer::at(client), slot);
+                }
+                Arrived::Tls(stream, client, acceptor) => {
+                    let _ = stream.set_nodelay(true);
+                    self.clone().enter_tls(stream, client, acceptor, slot);
+                }
+                // The rights of its file say who may come; all have the same address, so there is no share of each.
+                Arrived::Unix(stream) => {
+                    let server = self.clone();
+                    let peer = Peer::at((Ipv4Addr::LOCALHOST, 0).into());
+                    tokio::spawn(async move {
+                        let _held = slot;
+                        server.serve(stream, peer).await;
+                    });
+                }
+            }
         }
+    }
+
+    /// Serves a connection within TLS, once the handshake is through.
+    fn enter_tls(
+        self: Arc<Self>,
+        stream: TcpStream,
+        client: SocketAddr,
+        acceptor: TlsAcceptor,
+        slot: impl Send + 'static,
+    ) {
+        let place = self.addresses.enter(client.ip(), self.bounds.per_address);
+        if place.is_none() {
+            tracing::debug!(%client, "an address has too many HTTP connections");
+            return;
+        }
+        tokio::spawn(async move {
+            let _held = (slot, place);
+            match timeout(self.bounds.header, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.serve(stream, Peer::at(client)).await,
+                Ok(Err(error)) => tracing::debug!(%client, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%client, "a TLS handshake took too long"),
+            }
+        });
     }
 
     /// Serves connections that others have accepted; more than there are slots wait to be taken over.
@@ -385,7 +475,7 @@ mod tests {
 
     fn only(listener: TcpListener) -> Sources {
         Sources {
-            listeners: vec![listener],
+            listeners: vec![Listening::Tcp(listener)],
             handed_over: None,
         }
     }

@@ -2,14 +2,18 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use axum::Router;
+use rustls::ServerConfig;
 
 use super::StartError;
 use super::handed::HandedOver;
 use super::proxies::Proxies;
 use super::server;
 pub use super::server::Bounds;
+use super::server::Listening;
 
 /// What is served, and how.
 pub(super) struct Serving<'a> {
@@ -52,19 +56,55 @@ pub fn serve(
     })
 }
 
-pub(super) fn serve_all(serving: Serving<'_>) -> Result<Served, StartError> {
-    let listeners = serving
-        .listen
-        .iter()
-        .map(|&address| server::bind(address).map_err(|error| cannot_listen(address, &error)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let addresses = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| cannot_serve(&error))?;
+/// Like [`serve`], within TLS.
+pub fn serve_tls(
+    thread: &'static str,
+    listen: &[SocketAddr],
+    config: &Arc<ServerConfig>,
+    router: Router,
+    bounds: Bounds,
+) -> Result<Served, StartError> {
+    let (listeners, addresses) = bind_all(listen)?;
+    let listeners = listeners.into_iter();
     let sources = server::Sources {
-        listeners,
+        listeners: listeners
+            .map(|listener| Listening::Tls(listener, Arc::clone(config)))
+            .collect(),
+        handed_over: None,
+    };
+    let server = server::spawn(thread, sources, router, Proxies::default(), bounds)
+        .map_err(|error| cannot_serve(&error))?;
+    Ok(Served {
+        addresses,
+        _server: server,
+    })
+}
+
+/// Like [`serve`], at a Unix socket that others have bound.
+pub fn serve_unix(
+    thread: &'static str,
+    listener: UnixListener,
+    router: Router,
+    bounds: Bounds,
+) -> Result<Served, StartError> {
+    let spawn = || {
+        listener.set_nonblocking(true)?;
+        let sources = server::Sources {
+            listeners: vec![Listening::Unix(listener)],
+            handed_over: None,
+        };
+        server::spawn(thread, sources, router, Proxies::default(), bounds)
+    };
+    Ok(Served {
+        addresses: Vec::new(),
+        _server: spawn().map_err(|error| cannot_serve(&error))?,
+    })
+}
+
+pub(super) fn serve_all(serving: Serving<'_>) -> Result<Served, StartError> {
+    let (listeners, addresses) = bind_all(serving.listen)?;
+    let sources = server::Sources {
+        listeners: listeners.into_iter().map(Listening::Tcp).collect(),
         handed_over: serving.handed_over,
     };
     let Serving {
@@ -80,6 +120,20 @@ pub(super) fn serve_all(serving: Serving<'_>) -> Result<Served, StartError> {
         addresses,
         _server: server,
     })
+}
+
+/// Binds each address; returns what was bound.
+fn bind_all(listen: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+    let listeners = listen
+        .iter()
+        .map(|&address| server::bind(address).map_err(|error| cannot_listen(address, &error)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let addresses = listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| cannot_serve(&error))?;
+    Ok((listeners, addresses))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> StartError {

@@ -78,6 +78,9 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     if let Some(settings) = checked.metrics {
         service = service.with_metrics(settings)?;
     }
+    if let Some(settings) = checked.admin {
+        service = service.with_admin(settings)?;
+    }
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {
         info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");
@@ -90,6 +93,12 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     }
     for address in service.metrics_addresses() {
         info!(%address, path, "showing metrics");
+    }
+    if let Some(admin) = service.admin() {
+        info!(socket = %admin.socket().display(), "answering operators");
+        for address in admin.addresses() {
+            info!(%address, "answering operators over HTTPS");
+        }
     }
     info!(version = env!("CARGO_PKG_VERSION"), %listeners, "serving");
     tell(&[

@@ -11,13 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::net::{HttpConnection, HttpService, Listener};
-use crate::{api, metrics, net};
+use crate::{admin, api, metrics, net};
 
-/// What runs: the relay, and the HTTP interface and the metrics if there are any.
+/// What runs: the relay, and the HTTP interface, the metrics and the admin API if there are any.
 pub(super) struct Service {
     relay: Arc<net::Running>,
     api: Option<api::Running>,
     metrics: Option<metrics::Running>,
+    admin: Option<admin::Running>,
 }
 
 impl Service {
@@ -56,6 +57,7 @@ impl Service {
                 relay,
                 api,
                 metrics: None,
+                admin: None,
             }),
             Err(error) => {
                 stop_relay(relay);
@@ -79,6 +81,27 @@ impl Service {
         }
     }
 
+    /// Answers operators, too. On an error everything is stopped; it is one sentence.
+    pub fn with_admin(mut self, settings: admin::Settings) -> Result<Self, String> {
+        let issued = self.api.as_ref().map(api::Running::issued);
+        let page = metrics::Page::new(self.relay.observer(), issued, false);
+        match admin::start(settings, self.relay.observer(), page) {
+            Ok(running) => {
+                self.admin = Some(running);
+                Ok(self)
+            }
+            Err(error) => {
+                self.stop();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// The admin API, where there is one.
+    pub fn admin(&self) -> Option<&admin::Running> {
+        self.admin.as_ref()
+    }
+
     /// Where the metrics are shown.
     pub fn metrics_addresses(&self) -> &[SocketAddr] {
         (self.metrics.as_ref()).map_or(&[], metrics::Running::addresses)
@@ -96,6 +119,7 @@ impl Service {
 
     /// Stops everything and waits for it.
     pub fn stop(self) {
+        drop(self.admin);
         drop(self.metrics);
         if let Some(api) = self.api {
             api.stop();

@@ -67,6 +67,16 @@ pub(super) fn of(checked: &Checked) -> String {
         let (listen, path) = (listen.join(", "), &metrics.path);
         lines.push(("shows", format!("metrics at {listen}, path {path}{names}")));
     }
+    if let Some(admin) = &checked.admin {
+        lines.push(("admin", format!("at {}", admin.socket.display())));
+        if let Some(tcp) = &admin.tcp {
+            let listen: Vec<_> = tcp.listen.iter().map(ToString::to_string).collect();
+            lines.push((
+                "",
+                format!("{}, over HTTPS with a token", listen.join(", ")),
+            ));
+        }
+    }
     let shown = lines
         .iter()
         .map(|(topic, text)| format!("  {topic:<6} {text}\n"));

@@ -50,6 +50,21 @@ pub(super) fn check(
     check_one(&written, host, reader)
 }
 
+/// The same for the admin API's own.
+pub(super) fn check_admin(
+    tcp: &At<raw::AdminTcp>,
+    host: &Surroundings,
+    reader: &mut Reader,
+) -> Option<Certificate> {
+    let written = Written {
+        table: &tcp.span,
+        called: "[admin.tcp]",
+        certificate: &tcp.value.certificate,
+        key: &tcp.value.key,
+    };
+    check_one(&written, host, reader).map(|usable| usable.files)
+}
+
 /// Checks those that clients ask for by name.
 pub(super) fn check_named(
     tls: &At<raw::Tls>,

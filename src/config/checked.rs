@@ -10,9 +10,12 @@ use super::raw;
 use super::surroundings::Surroundings;
 use super::text::{ClientAddresses, LogFormat};
 use super::value::{At, Reader};
-use super::{certificate, credentials, http, listeners, nat_discovery, prometheus, realms, relay};
+use super::{
+    admin as admin_table, certificate, credentials, http, listeners, nat_discovery, prometheus,
+    realms, relay,
+};
 use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
-use crate::{api, metrics, net, turn};
+use crate::{admin, api, metrics, net, turn};
 
 /// A configuration that can be served.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub struct Checked {
     pub api: Option<api::Settings>,
     /// The metrics, if there are any.
     pub metrics: Option<metrics::Settings>,
+    /// The admin API, if there is one.
+    pub admin: Option<admin::Settings>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -58,7 +63,10 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .metrics
         .iter()
         .map(|table| &table.value.listen.value);
-    let http: Vec<_> = of_api.chain(of_metrics).flatten().cloned().collect();
+    let of_admin = document.admin.iter().flat_map(|admin| &admin.value.tcp);
+    let of_admin = of_admin.map(|tcp| &tcp.value.listen.value);
+    let http = of_api.chain(of_metrics).chain(of_admin);
+    let http: Vec<_> = http.flatten().cloned().collect();
     let discovery = document.nat_discovery.as_ref().map(|table| {
         let beside = nat_discovery::Beside {
             listeners: &listeners,
@@ -98,6 +106,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .as_ref()
         .map(|api| http::check(api, &served, host, reader));
     let metrics = (document.metrics.as_ref()).map(|table| prometheus::check(table, reader));
+    let admin = (document.admin.as_ref()).map(|table| admin_table::check(table, host, reader));
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
@@ -121,6 +130,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         },
         api,
         metrics,
+        admin,
         log: LogSettings {
             format: log.format.value,
             level: log.level.value.0,

@@ -5,6 +5,7 @@
 //! for each table that has rules of its own. Every problem is collected, so that an
 //! operator sees all of them at once. Start at [`load`].
 
+mod admin;
 mod api_keys;
 mod certificate;
 mod checked;

@@ -33,6 +33,7 @@ sections! {
         realms: Vec<At<RealmTable>> = "[]",
         api: Api,
         metrics: Metrics,
+        admin: Admin,
         log: Log = "{}",
         server: Server = "{}",
     }
@@ -247,6 +248,20 @@ sections! {
         listen: Vec<At<SocketAddr>> = "[]",
         path: UrlPath = r#""/metrics""#,
         coturn_names: bool = "false",
+    }
+
+    /// What an operator may ask a running server.
+    struct Admin {
+        socket: PathBuf = r#""/run/uturn/admin.sock""#,
+        tcp: AdminTcp,
+    }
+
+    /// The same over the network.
+    struct AdminTcp {
+        listen: Vec<At<SocketAddr>> = "[]",
+        token_file: PathBuf,
+        certificate: PathBuf,
+        key: PathBuf,
     }
 
     /// What is logged, and how.

@@ -10,6 +10,7 @@ use super::problem::{Problem, Span};
 use super::surroundings::{ReadFile, Surroundings, read_file, variable, why};
 use super::text::SecretText;
 use super::value::{At, Reader};
+use crate::admin::MIN_TOKEN;
 use crate::api::TokenAlgorithm;
 use crate::auth::Secret;
 
@@ -31,12 +32,15 @@ pub(super) enum Use {
     Hs256,
     /// The key of access tokens, in base64.
     TokenKey,
+    /// The token of the admin API.
+    AdminToken,
 }
 
 impl Use {
     fn recommended(self) -> usize {
         match self {
             Use::Machine => 16,
+            Use::AdminToken => MIN_TOKEN,
             Use::Password | Use::Hs256 | Use::TokenKey => MIN_LENGTH,
         }
     }
@@ -44,6 +48,7 @@ impl Use {
     fn noun(self) -> &'static str {
         match self {
             Use::Machine | Use::Hs256 | Use::TokenKey => "secret",
+            Use::AdminToken => "token",
             Use::Password => "password",
         }
     }
@@ -177,6 +182,15 @@ pub(super) fn weakness(secret: &[u8], purpose: Use, span: Option<Span>) -> Optio
         && let Err(error) = TokenAlgorithm::Hs256(Secret::new(secret)).check()
     {
         return Some(Problem::error(span, error.to_string()).help(error.remedy()));
+    }
+    if purpose == Use::AdminToken {
+        let odd = secret.iter().any(|byte| !byte.is_ascii_graphic());
+        let wrong = match length < MIN_TOKEN {
+            true => format!("this token has {length} bytes; {MIN_TOKEN} are the fewest"),
+            false if odd => "this token has white space, or what is no ASCII, within".to_owned(),
+            false => return None,
+        };
+        return Some(Problem::error(span, wrong).help(REMEDY));
     }
     if length < MIN_LENGTH {
         let wrong =

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 /// What a page is sent as.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A metric: what all its samples have in common.
 #[derive(Clone, Copy, Debug)]

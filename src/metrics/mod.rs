@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{self, Bounds, IssuedCounts, Served, StartError};
 use crate::net::Observer;
+pub use exposition::CONTENT_TYPE as TEXT_FORMAT;
 use exposition::Exposition;
 use snapshot::{Snapshot, Sources};
 
@@ -36,6 +37,27 @@ pub struct Settings {
     pub path: String,
     /// Whether coturn's names are shown as well, for dashboards that know them.
     pub coturn_names: bool,
+}
+
+/// The page as text, for whoever else shows it. Making it waits for workers, two seconds at most.
+pub struct Page {
+    sources: Sources,
+    coturn_names: bool,
+}
+
+impl Page {
+    /// Of a relay, and of the HTTP interface beside it.
+    pub fn new(observer: Observer, issued: Option<Arc<IssuedCounts>>, coturn_names: bool) -> Self {
+        Self {
+            sources: Sources::new(observer, issued),
+            coturn_names,
+        }
+    }
+
+    /// Makes it.
+    pub fn text(&self) -> String {
+        text(&self.sources.collect(), self.coturn_names)
+    }
 }
 
 /// The page, shown until this is dropped.

@@ -43,6 +43,13 @@ pub use observer::{
 pub use start::{Running, start};
 pub use sys::Backend;
 
+/// What HTTPS is served with at addresses that the relay does not listen on: this certificate, and `http/1.1`.
+pub fn https_config(
+    certificate: &Certificate,
+) -> Result<std::sync::Arc<rustls::ServerConfig>, StartError> {
+    streams::https_config(certificate)
+}
+
 /// What the shell needs to know.
 #[derive(Clone)]
 pub struct Settings {

@@ -34,7 +34,7 @@ pub(super) use connection::{Connection, Received};
 use opening::{Awaited, Header, Opening};
 pub(super) use outbound::Queued;
 use outbound::{Buffers, Outbound};
-pub(super) use tls_config::{TlsConfigs, certificate_ends, dtls_config, tls_configs};
+pub(super) use tls_config::{TlsConfigs, certificate_ends, dtls_config, https_config, tls_configs};
 use tls_session::TlsSession;
 
 /// Marks the links that are connections; the rest of the number is a place in the table.

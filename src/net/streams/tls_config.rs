@@ -60,6 +60,21 @@ pub(in crate::net) fn tls_configs(
     })
 }
 
+/// What HTTPS is served with beside the relay, at addresses of its own.
+pub(in crate::net) fn https_config(
+    certificate: &Certificate,
+) -> Result<Arc<ServerConfig>, StartError> {
+    let provider = Arc::new(provider());
+    let certificates = Arc::new(Certificates::read(certificate, &[], &provider)?);
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StartError::new(format!("TLS cannot be served: {error}")))?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![HTTP.to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// The application protocols (RFC 7443, RFC 7301 §6) that a client may ask for.
 const TURN: &[u8] = b"stun.turn";
 const NAT_DISCOVERY: &[u8] = b"stun.nat-discovery";

@@ -1,0 +1,355 @@
+//! The other end of the admin API: asks a server over its socket, or over the network.
+//!
+//! Every question has a connection of its own, and waits for its answer.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use serde::de::DeserializeOwned;
+
+use super::model::{Ended, Filter, Problem, Server, Session, Sessions};
+use crate::auth::Secret;
+
+/// A server that can be asked.
+#[derive(Clone)]
+pub struct Client(Way);
+
+#[derive(Clone)]
+enum Way {
+    Socket(PathBuf),
+    Remote(Arc<Remote>),
+}
+
+/// A server elsewhere.
+pub struct Remote {
+    /// Its host: a name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it is shown.
+    pub token: Secret,
+    /// Whose certificates are believed.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// Why there is no answer: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It has refused.
+    #[error("the server refuses with {status}: {detail}")]
+    Refused {
+        /// Its status.
+        status: u16,
+        /// Its sentence.
+        detail: String,
+    },
+    /// It does not speak as an admin API does.
+    #[error("the server's answer is not that of an admin API: {0}")]
+    Strange(String),
+}
+
+/// A connection, whatever it goes through.
+trait Connection: Read + Write + Send {}
+impl<T: Read + Write + Send> Connection for T {}
+
+impl Client {
+    /// A server on this host, by its socket. The first question finds out whether it is there.
+    pub fn open(socket: impl Into<PathBuf>) -> Self {
+        Self(Way::Socket(socket.into()))
+    }
+
+    /// A server elsewhere.
+    pub fn remote(remote: Remote) -> Self {
+        Self(Way::Remote(Arc::new(remote)))
+    }
+
+    /// The server as a whole.
+    pub fn server(&self) -> Result<Server, Error> {
+        self.get("/v1/server")
+    }
+
+    /// All sessions that `filter` is true of: it follows the pages. What begins or ends meanwhile may be missing.
+    pub fn sessions(&self, filter: &Filter) -> Result<Vec<Session>, Error> {
+        let mut all = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.page(filter, cursor.as_deref(), None)?;
+            all.extend(page.sessions);
+            match page.next {
+                // The server's cursors only go forward; one that stands still would be asked for ever.
+                next @ Some(_) if next != cursor => cursor = next,
+                Some(_) => return Err(Error::Strange("a page follows itself".to_owned())),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// One page of them: up to `limit`, from where the last page's `next` says.
+    pub fn page(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Sessions, Error> {
+        let limit = limit.map(|limit| limit.to_string());
+        let client = filter.client.map(|client| client.to_string());
+        let parameters = [
+            ("limit", limit.as_deref()),
+            ("cursor", cursor),
+            ("user", filter.user.as_deref()),
+            ("realm", filter.realm.as_deref()),
+            ("client", client.as_deref()),
+        ];
+        let mut path = "/v1/sessions".to_owned();
+        let given = parameters
+            .iter()
+            .filter_map(|(name, value)| Some((name, (*value)?)));
+        for (at, (name, value)) in given.enumerate() {
+            let mark = if at == 0 { '?' } else { '&' };
+            let _ = write!(path, "{mark}{name}={}", encoded(value));
+        }
+        self.get(&path)
+    }
+
+    /// The session of this number, if there is one.
+    pub fn session(&self, id: u64) -> Result<Option<Session>, Error> {
+        found(self.get(&format!("/v1/sessions/{id}")))
+    }
+
+    /// Ends the session of this number; whether there was one.
+    pub fn end(&self, id: u64) -> Result<bool, Error> {
+        let ended = self.ask("DELETE", &format!("/v1/sessions/{id}"), "");
+        Ok(found(ended)?.is_some())
+    }
+
+    /// Ends all sessions that `filter` is true of; how many there were.
+    pub fn end_all(&self, filter: &Filter) -> Result<u64, Error> {
+        let filter = serde_json::to_string(filter).map_err(strange)?;
+        let answer = self.ask("POST", "/v1/sessions/end", &filter)?;
+        let ended: Ended = serde_json::from_slice(&answer).map_err(strange)?;
+        Ok(ended.ended)
+    }
+
+    /// The metrics, as Prometheus reads them.
+    pub fn metrics(&self) -> Result<String, Error> {
+        let text = self.ask("GET", "/v1/metrics", "")?;
+        String::from_utf8(text).map_err(strange)
+    }
+
+    /// Any other page that answers in JSON.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let answer = self.ask("GET", path, "")?;
+        serde_json::from_slice(&answer).map_err(strange)
+    }
+
+    /// Asks, and returns the body of a good answer.
+    fn ask(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>, Error> {
+        let mut connection = self.send(method, path, body, Some(PATIENCE))?;
+        let mut answer = Vec::new();
+        let read = (&mut connection).take(MAX_ANSWER).read_to_end(&mut answer);
+        // Some end TLS without saying so: whether it is whole, the length tells.
+        match read {
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(self.lost(&error)),
+            Ok(_) | Err(_) => {}
+        }
+        let head = Head::read(&answer)?;
+        let body = &answer[head.len..];
+        if head.body.is_some_and(|len| len != body.len()) {
+            return Err(Error::Strange("it ends too early".to_owned()));
+        }
+        match head.status {
+            200..300 => Ok(body.to_vec()),
+            status => Err(refused(status, body)),
+        }
+    }
+
+    /// Connects and asks. HTTP/1.0, so that an answer is as it is, and ends with the connection.
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        patience: Option<Duration>,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let mut head = format!("{method} {path} HTTP/1.0\r\n");
+        let mut connection: Box<dyn Connection> = match &self.0 {
+            Way::Socket(socket) => {
+                head.push_str("Host: uturn\r\n");
+                let stream = UnixStream::connect(socket).map_err(|error| absent(socket, &error))?;
+                (stream.set_read_timeout(patience)).map_err(|error| self.lost(&error))?;
+                Box::new(stream)
+            }
+            Way::Remote(remote) => {
+                let Remote {
+                    host, port, token, ..
+                } = &**remote;
+                let token = String::from_utf8_lossy(token.expose());
+                let _ = write!(
+                    head,
+                    "Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
+                );
+                Box::new(remote.connect(patience)?)
+            }
+        };
+        if !body.is_empty() {
+            let len = body.len();
+            let _ = write!(
+                head,
+                "Content-Type: application/json\r\nContent-Length: {len}\r\n"
+            );
+        }
+        head.push_str("\r\n");
+        head.push_str(body);
+        let written = connection.write_all(head.as_bytes());
+        written
+            .and_then(|()| connection.flush())
+            .map_err(|error| self.lost(&error))?;
+        Ok(connection)
+    }
+
+    fn lost(&self, error: &io::Error) -> Error {
+        let why = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("it has not answered within {} seconds", PATIENCE.as_secs())
+            }
+            _ => error.to_string(),
+        };
+        Error::Unreachable(format!("no answer from {}: {why}", self.name()))
+    }
+
+    fn name(&self) -> String {
+        match &self.0 {
+            Way::Socket(socket) => socket.display().to_string(),
+            Way::Remote(remote) => format!("{}:{}", remote.host, remote.port),
+        }
+    }
+}
+
+impl Remote {
+    fn connect(&self, patience: Option<Duration>) -> Result<impl Connection + use<>, Error> {
+        let Self {
+            host, port, tls, ..
+        } = self;
+        let unreachable =
+            |error: &dyn std::fmt::Display| Error::Unreachable(format!("{host}:{port}: {error}"));
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned()).map_err(|error| unreachable(&error))?;
+        let mut stream = TcpStream::connect((bare, *port)).map_err(|error| unreachable(&error))?;
+        let configure = || {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(PATIENCE))
+        };
+        configure().map_err(|error| unreachable(&error))?;
+        let mut session =
+            ClientConnection::new(Arc::clone(tls), name).map_err(|error| unreachable(&error))?;
+        while session.is_handshaking() {
+            (session.complete_io(&mut stream)).map_err(|error| unreachable(&error))?;
+        }
+        (stream.set_read_timeout(patience)).map_err(|error| unreachable(&error))?;
+        Ok(StreamOwned::new(session, stream))
+    }
+}
+
+/// What precedes the body of an answer.
+struct Head {
+    status: u16,
+    /// Of the head itself.
+    len: usize,
+    /// How long the body says that it is.
+    body: Option<usize>,
+}
+
+impl Head {
+    fn read(answer: &[u8]) -> Result<Self, Error> {
+        let odd = || Error::Strange("it is no HTTP".to_owned());
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.ok_or_else(odd)?;
+        let text = str::from_utf8(&answer[..end]).map_err(|_| odd())?;
+        let mut lines = text.split("\r\n");
+        let first = lines.next().unwrap_or_default();
+        let status = first
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.split(' ').nth(1))
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(odd)?;
+        let body = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse().ok())?
+        });
+        Ok(Self {
+            status,
+            len: end + 4,
+            body,
+        })
+    }
+}
+
+/// Nothing where there is no such thing.
+fn found<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Refused { status: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn refused(status: u16, body: &[u8]) -> Error {
+    let detail = match serde_json::from_slice(body) {
+        Ok(Problem { detail, .. }) => detail,
+        Err(_) => "it does not say why".to_owned(),
+    };
+    Error::Refused { status, detail }
+}
+
+fn strange(error: impl std::fmt::Display) -> Error {
+    Error::Strange(error.to_string())
+}
+
+fn absent(socket: &Path, error: &io::Error) -> Error {
+    let socket = socket.display();
+    Error::Unreachable(match error.kind() {
+        ErrorKind::NotFound => format!(
+            "there is no admin socket {socket}: is the server running, and is [admin] in its configuration?"
+        ),
+        ErrorKind::PermissionDenied => format!(
+            "this user may not use the admin socket {socket}: run this as root, or as the user that the server runs as"
+        ),
+        ErrorKind::ConnectionRefused => format!(
+            "no server answers at the admin socket {socket}: it has ended, and has left the file behind"
+        ),
+        _ => format!("cannot reach the admin socket {socket}: {error}"),
+    })
+}
+
+/// Percent-encoded, for a query.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// How long an answer may take to go on: a server waits two seconds for each worker.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest answer.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,23 @@
+//! The admin API: what an operator asks a running server, and has it do, over HTTP at a Unix socket or within TLS.
+//!
+//! `model` is what is said, both ways: the server writes it and `client` reads it. `routes` has every path, `answers` makes the
+//! model of what the relay says, `socket` is the file that says who may ask, and `token` what proves it over the network. Start at
+//! [`start`], or at [`Client`] for the other end. `openapi.json` describes it for others; a test holds the two together.
+
+mod answers;
+mod client;
+pub mod model;
+mod problem;
+mod query;
+mod routes;
+mod server;
+mod socket;
+mod token;
+
+pub use client::{Client, Error, Remote};
+pub use routes::OPENAPI;
+pub use server::{Running, Settings, TcpSettings, start};
+pub use token::MIN_TOKEN;
+
+/// Where the socket is unless the configuration says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/uturn/admin.sock";

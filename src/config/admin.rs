@@ -1,0 +1,58 @@
+//! `[admin]`: what an operator may ask a running server.
+
+use super::certificate;
+use super::problem::Problem;
+use super::raw;
+use super::secrets::{Source, Use};
+use super::surroundings::Surroundings;
+use super::value::{At, Reader};
+use crate::admin::{Settings, TcpSettings};
+
+/// Turns `[admin]` into settings.
+pub(super) fn check(table: &At<raw::Admin>, host: &Surroundings, reader: &mut Reader) -> Settings {
+    let raw = &table.value;
+    // Not `locate`: a credential of the service manager is no place for a socket.
+    let socket = host.directory.join(&raw.socket.value);
+    if socket.as_os_str().len() > MAX_PATH {
+        let wrong = format!("the path of a socket has {MAX_PATH} bytes at most");
+        reader.report(Problem::error(raw.socket.span.clone(), wrong).help("name a shorter one"));
+    }
+    Settings {
+        socket,
+        tcp: (raw.tcp.as_ref()).and_then(|tcp| check_tcp(tcp, host, reader)),
+    }
+}
+
+fn check_tcp(
+    table: &At<raw::AdminTcp>,
+    host: &Surroundings,
+    reader: &mut Reader,
+) -> Option<TcpSettings> {
+    let raw = &table.value;
+    let is_flawed = reader.is_flawed(&table.span);
+    if raw.listen.value.is_empty() && !is_flawed {
+        let place = raw.listen.span.clone().or(table.span.clone());
+        reader.report(
+            Problem::error(place, "[admin.tcp] listens nowhere")
+                .help("add listen = [\"10.0.0.5:9642\"], or remove [admin.tcp]"),
+        );
+    }
+    if raw.token_file.is_none() && !is_flawed {
+        reader.report(
+            Problem::error(table.span.clone(), "[admin.tcp] has no `token_file`").help(
+                "add token_file = \"FILE\" with 32 characters or more (openssl rand -base64 32)",
+            ),
+        );
+    }
+    let certificate = certificate::check_admin(table, host, reader);
+    let token = (raw.token_file.clone())
+        .and_then(|file| Source::File(file).read(Use::AdminToken, host, reader));
+    Some(TcpSettings {
+        listen: raw.listen.value.iter().map(|at| at.value).collect(),
+        token: token?,
+        certificate: certificate?,
+    })
+}
+
+/// What a socket is bound to has 108 bytes, with the directory that it is made in.
+const MAX_PATH: usize = 90;
