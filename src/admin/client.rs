@@ -327,7 +327,7 @@ fn absent(socket: &Path, error: &io::Error) -> Error {
             "this user may not use the admin socket {socket}: run this as root, or as the user that the server runs as"
         ),
         ErrorKind::ConnectionRefused => format!(
-            "no server answers at the admin socket {socket}: it has ended, and has left the file behind"
+            "no server answers at the admin socket {socket}: it has ended and left the file behind, or the file is no socket"
         ),
         _ => format!("cannot reach the admin socket {socket}: {error}"),
     })

@@ -6,12 +6,15 @@ mod credential;
 mod dev;
 mod dns;
 mod import_coturn;
+mod kick;
 mod load;
 mod logging;
 mod man;
+mod operator;
 mod probe;
 mod serve;
 mod service;
+mod sessions;
 mod summary;
 mod token;
 
@@ -39,6 +42,8 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
+        Command::Sessions(arguments) => sessions::run(&arguments),
+        Command::Kick(arguments) => kick::run(&arguments),
     }
 }
 
@@ -66,6 +71,8 @@ enum Command {
     Probe(Box<probe::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    Sessions(sessions::Arguments),
+    Kick(kick::Arguments),
 }
 
 /// Which configuration file is read.
@@ -92,13 +99,14 @@ First steps:
   uturn import-coturn                  make a configuration out of /etc/turnserver.conf
   uturn serve                          serve clients with /etc/uturn/uturn.toml
   uturn probe turn.example.org         find out how a server can be reached, and what is wrong with it
+  uturn sessions                       see who is served, where [admin] is configured
 
 `uturn help COMMAND` explains a command, with examples.
 
 Exit codes:
   0  fine
   1  failed while running, such as a port in use; `check`: the configuration has errors;
-     `probe`: the verdict is bad
+     `probe`: the verdict is bad; `sessions`, `kick`: no answer, or no such session
   2  wrong usage or a wrong configuration; nothing was started";
 
 /// The credentials of a realm, or of the default one.
