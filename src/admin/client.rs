@@ -3,7 +3,7 @@
 //! Every question has a connection of its own, and waits for its answer.
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 
-use super::model::{Ended, Filter, Problem, Server, Session, Sessions};
+use super::model::{Ended, Filter, Problem, Server, Session, Sessions, TraceLine};
 use crate::auth::Secret;
 
 /// A server that can be asked.
@@ -152,6 +152,31 @@ impl Client {
         serde_json::from_slice(&answer).map_err(strange)
     }
 
+    /// Follows the session of this number, if there is one.
+    pub fn follow(&self, id: u64) -> Result<Option<Following>, Error> {
+        let path = format!("/v1/sessions/{id}/trace");
+        // An empty line comes every ten seconds.
+        let connection = self.send("GET", &path, "", Some(PATIENCE))?;
+        let mut lines = BufReader::new(connection);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let room = MAX_LINE.saturating_sub(head.len() as u64);
+            let read = lines.by_ref().take(room).read_until(b'\n', &mut head);
+            if read.map_err(|error| self.lost(&error))? == 0 {
+                return Err(strange("it is no HTTP"));
+            }
+        }
+        let status = Head::read(&head)?.status;
+        if (200..300).contains(&status) {
+            let name = self.name();
+            return Ok(Some(Following { lines, name }));
+        }
+        let mut body = Vec::new();
+        let read = lines.take(MAX_LINE).read_to_end(&mut body);
+        read.map_err(|error| self.lost(&error))?;
+        found(Err(refused(status, &body)))
+    }
+
     /// Asks, and returns the body of a good answer.
     fn ask(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>, Error> {
         let mut connection = self.send(method, path, body, Some(PATIENCE))?;
@@ -218,13 +243,7 @@ impl Client {
     }
 
     fn lost(&self, error: &io::Error) -> Error {
-        let why = match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                format!("it has not answered within {} seconds", PATIENCE.as_secs())
-            }
-            _ => error.to_string(),
-        };
-        Error::Unreachable(format!("no answer from {}: {why}", self.name()))
+        lost(&self.name(), error)
     }
 
     fn name(&self) -> String {
@@ -259,6 +278,43 @@ impl Remote {
         (stream.set_read_timeout(patience)).map_err(|error| unreachable(&error))?;
         Ok(StreamOwned::new(session, stream))
     }
+}
+
+/// A session that is followed: its lines, until it ends.
+pub struct Following {
+    lines: BufReader<Box<dyn Connection>>,
+    name: String,
+}
+
+impl Iterator for Following {
+    type Item = Result<TraceLine, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.lines)
+                .take(MAX_LINE)
+                .read_until(b'\n', &mut line);
+            match read {
+                Ok(0) => return None,
+                Ok(_) if line.trim_ascii().is_empty() => {}
+                Ok(_) => return Some(serde_json::from_slice(&line).map_err(strange)),
+                // Some end TLS without saying so.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
+                Err(error) => return Some(Err(lost(&self.name, &error))),
+            }
+        }
+    }
+}
+
+fn lost(name: &str, error: &io::Error) -> Error {
+    let why = match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("it has said nothing for {} seconds", PATIENCE.as_secs())
+        }
+        _ => error.to_string(),
+    };
+    Error::Unreachable(format!("no answer from {name}: {why}"))
 }
 
 /// What precedes the body of an answer.
@@ -351,5 +407,7 @@ fn encoded(text: &str) -> String {
 
 /// How long an answer may take to go on: a server waits two seconds for each worker.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest line of one that goes on.
+const MAX_LINE: u64 = 1024 * 1024;
 /// The longest answer.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;

@@ -13,8 +13,9 @@ mod routes;
 mod server;
 mod socket;
 mod token;
+mod trace;
 
-pub use client::{Client, Error, Remote};
+pub use client::{Client, Error, Following, Remote};
 pub use routes::OPENAPI;
 pub use server::{Running, Settings, TcpSettings, start};
 pub use token::MIN_TOKEN;

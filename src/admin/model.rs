@@ -239,6 +239,76 @@ pub struct Ended {
     pub ended: u64,
 }
 
+/// One line about a session that is followed. `at` is seconds since that began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TraceLine {
+    /// The first line: the session as it was then.
+    Began {
+        /// 0.
+        at: f64,
+        /// The session.
+        session: Box<Session>,
+    },
+    /// A request of the client.
+    Request {
+        /// When.
+        at: f64,
+        /// `binding`, `allocate`, `refresh`, `create_permission`, `channel_bind`, `connect` or `connection_bind`.
+        method: String,
+        /// `success`, `refused`, `waiting` (for a peer that is connected to) or `not_answered`.
+        outcome: String,
+        /// The error code of a refusal.
+        code: Option<u16>,
+        /// Why it was refused: a word, as in the metrics.
+        reason: Option<String>,
+        /// How long the session lasts after it, where it is about that; 0 ends it.
+        lifetime: Option<f64>,
+        /// The peers that it names, eight at most.
+        peers: Vec<SocketAddr>,
+        /// The channel that it names.
+        channel: Option<u16>,
+    },
+    /// One of the first ten packets each way with a peer.
+    Packet {
+        /// When.
+        at: f64,
+        /// `to_peer` or `to_client`.
+        direction: String,
+        /// Whom with.
+        peer: SocketAddr,
+        /// Bytes of application data.
+        length: u64,
+        /// The channel that it came or went by; null for an indication.
+        channel: Option<u16>,
+    },
+    /// Data that was not relayed.
+    Dropped {
+        /// When.
+        at: f64,
+        /// `to_peer` or `to_client`.
+        direction: String,
+        /// Why: a word, as in the metrics.
+        reason: String,
+        /// Whom with, where that is known.
+        peer: Option<SocketAddr>,
+    },
+    /// Lines are missing here: there were too many in a second, or they were not read in time.
+    Skipped {
+        /// When.
+        at: f64,
+        /// How many.
+        lines: u64,
+    },
+    /// The session has ended; nothing follows.
+    Ended {
+        /// When.
+        at: f64,
+        /// Why: a word, as in the metrics.
+        reason: String,
+    },
+}
+
 /// Why a request came to nothing (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

@@ -15,6 +15,7 @@ use super::answers;
 use super::model::{self, Ended, Filter};
 use super::problem::Problem;
 use super::query::{Query, Wanted, show_cursor};
+use super::trace;
 use crate::metrics::{Page, TEXT_FORMAT};
 use crate::net::{Cursor, Observer};
 use crate::turn::MAX_PAGE;
@@ -29,6 +30,7 @@ pub(super) fn router(asked: Arc<Asked>) -> Router {
         .route("/v1/sessions", get(sessions))
         .route("/v1/sessions/end", post(end_all))
         .route("/v1/sessions/{id}", get(session).delete(end))
+        .route("/v1/sessions/{id}/trace", get(trace::follow))
         .route("/v1/metrics", get(metrics))
         .route("/v1/openapi.json", get(openapi))
         .fallback(async || {
@@ -46,10 +48,12 @@ pub(super) fn router(asked: Arc<Asked>) -> Router {
 
 /// Whom the handlers ask.
 pub(super) struct Asked {
-    observer: Observer,
+    pub(super) observer: Observer,
     page: Page,
     /// Places for questions: whoever asks waits for workers, on a thread of its own.
     asking: Semaphore,
+    /// Places for those who follow a session.
+    pub(super) following: Arc<Semaphore>,
 }
 
 impl Asked {
@@ -58,6 +62,7 @@ impl Asked {
             observer,
             page,
             asking: Semaphore::new(AT_A_TIME),
+            following: Arc::new(Semaphore::new(trace::AT_A_TIME)),
         }
     }
 
@@ -77,7 +82,7 @@ impl Asked {
     }
 }
 
-type At = State<Arc<Asked>>;
+pub(super) type At = State<Arc<Asked>>;
 
 async fn server(State(asked): At) -> Result<Response, Problem> {
     let server = asked.ask(|asked| Ok(answers::server(&asked.observer)?));

@@ -17,6 +17,7 @@ mod service;
 mod sessions;
 mod summary;
 mod token;
+mod trace;
 
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Man(arguments) => man::run(&arguments),
         Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
     }
 }
 
@@ -73,6 +75,7 @@ enum Command {
     Man(man::Arguments),
     Sessions(sessions::Arguments),
     Kick(kick::Arguments),
+    Trace(trace::Arguments),
 }
 
 /// Which configuration file is read.
@@ -106,7 +109,7 @@ First steps:
 Exit codes:
   0  fine
   1  failed while running, such as a port in use; `check`: the configuration has errors;
-     `probe`: the verdict is bad; `sessions`, `kick`: no answer, or no such session
+     `probe`: the verdict is bad; `sessions`, `kick`, `trace`: no answer, or no such session
   2  wrong usage or a wrong configuration; nothing was started";
 
 /// The credentials of a realm, or of the default one.

@@ -107,17 +107,17 @@ fn show(arguments: &Arguments) -> Result<(), u8> {
     print(&text)
 }
 
-/// Prints a text. A reader that has seen enough is no error.
+/// Prints a text. A reader that has seen enough ends the program, and is no error.
 pub(super) fn print(text: &str) -> Result<(), u8> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => FINE,
+        _ => {
             complain(&format!("cannot write: {error}"));
-            Err(FAILED)
+            FAILED
         }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    })
 }
 
 fn json(shown: &impl serde::Serialize) -> Result<String, u8> {

@@ -38,7 +38,7 @@ pub use error::StartError;
 pub use http::{HttpConnection, HttpService};
 pub use observer::{
     CertificateEnd, ConnectionCounters, Cursor, Limits, NoAnswer, Observer, Page, PortPool, Report,
-    ShellCounters,
+    ShellCounters, Watcher,
 };
 pub use start::{Running, start};
 pub use sys::Backend;

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::connections::Connections;
 use super::mailbox::Mailbox;
 use super::{Listener, ListenerTransport};
-use crate::turn::{Counters, RealmCounters, RelayedAddresses, Session, Sessions};
+use crate::turn::{
+    Counters, NotWatched, RealmCounters, RelayedAddresses, Session, Sessions, Traced,
+};
 
 /// How long a worker has for an answer. A turn of its loop takes milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -151,14 +153,22 @@ pub struct ConnectionCounters {
     pub failed_handshakes: u64,
 }
 
+/// Where it is told what is seen of a session that is watched. It is asked by a worker, so that nothing in it may wait.
+pub trait Watcher: Send {
+    /// Takes a line; whether there was room for it.
+    fn tell(&mut self, line: Traced) -> bool;
+    /// Whether nobody listens any more.
+    fn is_gone(&self) -> bool;
+}
+
 /// A question to a worker, and where the answer is awaited.
 pub(super) struct Ask {
     pub(super) question: Question,
-    answer: SyncSender<Answer>,
+    /// There is room for one answer, and there is only one: that does not wait.
+    pub(super) answer: SyncSender<Answer>,
 }
 
 /// What a worker can be asked.
-#[derive(Clone, Copy)]
 pub(super) enum Question {
     /// What it has counted.
     Report,
@@ -168,6 +178,8 @@ pub(super) enum Question {
     Session(u64),
     /// To end the session of this number.
     End(u64),
+    /// To watch the session of this number.
+    Watch(u64, Box<dyn Watcher>),
 }
 
 /// What a worker answers.
@@ -176,14 +188,7 @@ pub(super) enum Answer {
     Sessions(Sessions),
     Session(Option<Box<Session>>),
     Ended(bool),
-}
-
-impl Ask {
-    /// Answers. Whoever has asked may have given up.
-    pub(super) fn answer(self, answer: Answer) {
-        // There is room for one answer, and this is the only one: it does not wait.
-        let _ = self.answer.try_send(answer);
-    }
+    Watched(Result<(), NotWatched>),
 }
 
 impl Observer {
@@ -242,9 +247,7 @@ impl Observer {
         let answers = asked.into_iter().enumerate();
         let reports = answers.map(|(worker, asked)| match wait(worker, &asked?, until)? {
             Answer::Report(report) => Ok(self.with_listeners(*report)),
-            Answer::Sessions(_) | Answer::Session(_) | Answer::Ended(_) => {
-                Err(NoAnswer::Late(worker))
-            }
+            _ => Err(NoAnswer::Late(worker)),
         });
         reports.collect()
     }
@@ -269,9 +272,7 @@ impl Observer {
                     next: here.or(there),
                 })
             }
-            Answer::Report(_) | Answer::Session(_) | Answer::Ended(_) => {
-                Err(NoAnswer::Late(worker))
-            }
+            _ => Err(NoAnswer::Late(worker)),
         }
     }
 
@@ -280,9 +281,7 @@ impl Observer {
         let worker = self.worker_of(serial);
         match self.ask_one(worker, Question::Session(serial))? {
             Answer::Session(session) => Ok(session.map(|session| *session)),
-            Answer::Report(_) | Answer::Sessions(_) | Answer::Ended(_) => {
-                Err(NoAnswer::Late(worker))
-            }
+            _ => Err(NoAnswer::Late(worker)),
         }
     }
 
@@ -291,9 +290,20 @@ impl Observer {
         let worker = self.worker_of(serial);
         match self.ask_one(worker, Question::End(serial))? {
             Answer::Ended(ended) => Ok(ended),
-            Answer::Report(_) | Answer::Sessions(_) | Answer::Session(_) => {
-                Err(NoAnswer::Late(worker))
-            }
+            _ => Err(NoAnswer::Late(worker)),
+        }
+    }
+
+    /// Has the session of this number watched until it ends, or nobody listens any more.
+    pub fn watch(
+        &self,
+        serial: u64,
+        watcher: impl Watcher + 'static,
+    ) -> Result<Result<(), NotWatched>, NoAnswer> {
+        let worker = self.worker_of(serial);
+        match self.ask_one(worker, Question::Watch(serial, Box::new(watcher)))? {
+            Answer::Watched(watched) => Ok(watched),
+            _ => Err(NoAnswer::Late(worker)),
         }
     }
 

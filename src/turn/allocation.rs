@@ -171,6 +171,8 @@ pub(super) struct Allocation {
     pub(super) channels: Channels,
     pub(super) meter: Meter,
     pub(super) traffic: Traffic,
+    /// Whether an operator watches it.
+    pub(super) is_watched: bool,
     /// Where its client may keep it when its address changes.
     pub(super) mobility: Option<Box<Mobility>>,
     /// The connections with peers, where it relays connections instead of datagrams.

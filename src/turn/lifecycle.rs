@@ -30,6 +30,9 @@ impl Server {
 
     /// Ends what is due.
     pub fn handle_timeout(&mut self, now: Now) {
+        if !self.traces.is_empty() {
+            self.traces.flush(now.instant, false);
+        }
         while let Some((at, ending)) = self.deadlines.take_due(now.instant) {
             match ending {
                 Ending::Reservation(token) => {
@@ -183,6 +186,9 @@ impl Server {
             return;
         };
         self.live -= 1;
+        if allocation.is_watched {
+            self.traces.ended(allocation.serial, now, reason);
+        }
         let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
         counters.note_ended(allocation.kind(), reason);
         let age = now.saturating_duration_since(allocation.opened_at);

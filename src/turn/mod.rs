@@ -32,6 +32,7 @@ mod relays;
 mod request;
 mod server;
 mod slots;
+mod trace;
 
 pub use crate::admission::bandwidth::Direction;
 pub use crate::wire::Method;
@@ -56,6 +57,7 @@ pub use redirect::Alternates;
 pub use reject::{Loudness, Reject};
 pub use relayed_addresses::{Family, Owner, Parity, Protocol, RelayAddress, RelayedAddresses};
 pub use server::{FromClient, Parts, Server};
+pub use trace::{FIRST_PACKETS, MAX_WATCHES, NotWatched, Outcome, Seen, Traced};
 
 use crate::auth::UnixTime;
 

@@ -14,6 +14,7 @@ use super::password_algorithms::{self, OFFERED};
 use super::realm::{Realm, RealmId};
 use super::reject::Reject;
 use super::server::Server;
+use super::trace::Outcome;
 use crate::auth::{AfterExpiry, AuthError, Key, UnixTime};
 use crate::wire::message::{ATTR_ACCESS_TOKEN, ATTR_USERHASH};
 use crate::wire::reply::Reply;
@@ -132,7 +133,7 @@ impl Server {
     }
 
     /// The allocation of another five-tuple that a request names.
-    fn relay_named_by(&self, request: &Message<'_>) -> Option<RelayId> {
+    pub(super) fn relay_named_by(&self, request: &Message<'_>) -> Option<RelayId> {
         let relay = self.relay_to_bind(request);
         relay.or_else(|| self.relay_by_ticket(request))
     }
@@ -326,7 +327,7 @@ impl Server {
             }
         }
         if !may_answer {
-            return;
+            return self.traces.note_outcome(Outcome::NotAnswered);
         }
         let mut reply = Reply::error(request, reject.code(), &reject.reason(false));
         if matches!(reject.code(), CODE_UNAUTHORIZED | CODE_STALE_NONCE) {
@@ -388,6 +389,10 @@ impl Server {
     ) {
         let username = username.map(|name| name.chars().take(NAMED_CHARACTERS).collect());
         self.refused += 1;
+        self.traces.note_outcome(Outcome::Refused {
+            code: reject.code().0,
+            reason: reject.label(),
+        });
         if let Reject::Quota(reached) = &reject {
             self.counters.note_limit(*reached);
         }

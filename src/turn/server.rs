@@ -1,6 +1,7 @@
 //! The relay of one worker.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use super::peer_connections::PeerConnections;
 use super::realm::{Common, RealmId, RealmParts, Realms};
 use super::relayed_addresses::RelayedAddresses;
 use super::slots::Slots;
+use super::trace::Traces;
 use super::{Now, Settings};
 use crate::admission::bandwidth::{Direction, TotalLease};
 use crate::admission::rate_limit::SourceLimiter;
@@ -62,6 +64,7 @@ pub struct Parts {
 /// 2. sends the data that the first two return a route for, and the indication that the third one does;
 /// 3. does what [`poll_output`](Self::poll_output) says, until it says nothing, before the next `handle_client`; an
 ///    [`Output::OpenRelay`] is answered with [`handle_relay_opened`](Self::handle_relay_opened);
+///    while an allocation is watched, what was seen of it waits at [`poll_trace`](Self::poll_trace);
 /// 4. waits no longer than until [`poll_timeout`](Self::poll_timeout).
 pub struct Server {
     pub(super) settings: Settings,
@@ -86,6 +89,7 @@ pub struct Server {
     pub(super) via: Option<usize>,
     /// Allocations that there are.
     pub(super) live: usize,
+    pub(super) traces: Traces,
     /// What is understood beside RFC 8489 and RFC 8656 where no realm is chosen.
     pub(super) extensions: Extensions,
     /// Relays that are open.
@@ -149,6 +153,7 @@ impl Server {
             ways: Ways::default(),
             via: None,
             live: 0,
+            traces: Traces::default(),
             peer_connections: PeerConnections::new(parts.worker.0 as u32, parts.worker.1 as u32),
             relays: 0,
             counters: Counters::default(),
@@ -187,7 +192,11 @@ impl Server {
             }
             (Class::Request, Method::Binding) => {
                 self.counters.requests[Method::Binding as usize] += 1;
-                self.binding(flow, message, now)
+                let answered = self.binding(flow, message, now);
+                if !self.traces.is_empty() {
+                    self.trace_binding(&flow, &answered, now);
+                }
+                answered
             }
             (
                 Class::Request,
@@ -202,7 +211,10 @@ impl Server {
                     return FromClient::Elsewhere { worker };
                 }
                 self.counters.requests[message.method() as usize] += 1;
-                self.handle_request(flow, message, now);
+                match self.traces.is_empty() {
+                    true => self.handle_request(flow, message, now),
+                    false => self.handle_watched_request(flow, message, now),
+                }
                 FromClient::Control
             }
             // RFC 8489 §6.3: a class that the method does not have, or a response to nothing that was asked.
@@ -244,7 +256,7 @@ impl Server {
             }
             Err(reason) => {
                 if let Some(relay) = self.relay_of(&flow.five_tuple) {
-                    self.note_drop(relay, reason);
+                    self.note_drop(relay, Direction::ToPeer, reason, None);
                 }
                 self.drop_packet(reason)
             }
@@ -348,9 +360,18 @@ impl Server {
     }
 
     /// Has an allocation remember that data of it was dropped.
-    pub(super) fn note_drop(&mut self, relay: RelayId, reason: DropReason) {
+    pub(super) fn note_drop(
+        &mut self,
+        relay: RelayId,
+        direction: Direction,
+        reason: DropReason,
+        peer: Option<SocketAddr>,
+    ) {
         if let Some(allocation) = self.slots.get_mut(relay) {
             allocation.traffic.drops.add(reason);
+            if allocation.is_watched {
+                self.trace_drop(relay, direction, reason, peer);
+            }
         }
     }
 

@@ -26,3 +26,4 @@ mod refusals;
 mod reservations;
 mod tcp_relaying;
 mod tokens;
+mod trace;

@@ -24,8 +24,16 @@ impl Worker {
                 self.do_outputs(now);
                 Answer::Ended(ended)
             }
+            Question::Watch(serial, watcher) => {
+                let watched = self.server.handle_watch(serial, now());
+                if watched.is_ok() {
+                    self.watched.add(serial, watcher);
+                }
+                Answer::Watched(watched)
+            }
         };
-        ask.answer(answer);
+        // Whoever has asked may have given up.
+        let _ = ask.answer.try_send(answer);
     }
 
     fn report(&self) -> Report {

@@ -14,6 +14,7 @@ mod http;
 mod kernel_drops;
 mod peer_streams;
 mod turn;
+mod watched;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -44,6 +45,7 @@ use from_stream::Scratch;
 use kernel_drops::KernelDrops;
 use peer_streams::Throttled;
 use turn::Pending;
+use watched::Watched;
 
 /// Datagrams received at a time, or runs of them that the kernel has joined.
 const SLOTS: usize = 64;
@@ -117,6 +119,7 @@ pub(super) struct Worker {
     turns: u64,
     kernel_drops: KernelDrops,
     log: EventLog,
+    watched: Watched,
 }
 
 impl Worker {
@@ -161,6 +164,7 @@ impl Worker {
             turns: 0,
             kernel_drops: KernelDrops::new(now().instant),
             log: parts.log,
+            watched: Watched::default(),
         })
     }
 
@@ -329,12 +333,14 @@ impl Worker {
         }
         self.look_at_dtls(now);
         self.look_for_kernel_drops(now.instant);
+        self.look_at_watchers(now);
     }
 
     pub(super) fn handle_stop(&mut self) {
         let now = now();
         self.server.handle_stop(now);
         self.do_outputs(now);
+        self.tell_watchers();
         self.end_all_dtls(now);
         self.look_for_kernel_drops(now.instant + kernel_drops::PERIOD);
         let realms = || self.server.realm_counters().map(|(_, counters)| counters);

@@ -60,6 +60,9 @@ impl Worker {
         if until <= Instant::now() {
             self.handle_timeout();
         }
+        if !self.watched.is_empty() {
+            self.tell_watchers();
+        }
         Ok(())
     }
 

@@ -158,7 +158,7 @@ impl Server {
             Ok(admitted) => admitted,
             Err(reason) => {
                 self.dropped(Direction::ToClient, reason);
-                self.note_drop(relay, reason);
+                self.note_drop(relay, Direction::ToClient, reason, Some(source));
                 return None;
             }
         };

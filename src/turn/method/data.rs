@@ -70,7 +70,7 @@ impl Server {
             Ok(route) => Some(route),
             Err(reason) => {
                 self.dropped(Direction::ToClient, reason);
-                self.note_drop(relay, reason);
+                self.note_drop(relay, Direction::ToClient, reason, Some(source));
                 None
             }
         }
@@ -94,11 +94,15 @@ impl Server {
         };
         allocation.traffic.take_back_to_client(len);
         allocation.traffic.drops.add(reason);
+        let is_watched = allocation.is_watched;
         if let Some(family) = allocation.relays.named(relay).map(Relay::family) {
             let transport = allocation.flow.five_tuple.transport;
             let counters = &mut self.realms.get_mut(allocation.owner.realm).counters;
             let amount = counters.relayed_mut(Direction::ToClient, transport, family);
             amount.take_back(len);
+        }
+        if is_watched {
+            self.trace_drop(relay, Direction::ToClient, reason, None);
         }
     }
 
@@ -153,6 +157,18 @@ impl Server {
             })?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += len as u64;
+        if allocation.is_watched {
+            let channel = match header {
+                DataHeader::Channel(number) => Some(number.get()),
+                DataHeader::Indication { .. } | DataHeader::Icmp { .. } => None,
+            };
+            self.traces.packet(
+                allocation.serial,
+                now.instant,
+                (Direction::ToClient, peer.0),
+                (len, channel),
+            );
+        }
         let (transport, family) = (
             allocation.flow.five_tuple.transport,
             Family::of(source.ip()),

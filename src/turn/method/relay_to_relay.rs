@@ -38,7 +38,7 @@ impl Server {
         if payload.len() > longest {
             // No datagram could have carried it.
             self.dropped(Direction::ToPeer, DropReason::TooLarge);
-            self.note_drop(relay, DropReason::TooLarge);
+            self.note_drop(relay, Direction::ToPeer, DropReason::TooLarge, Some(target));
             return FromClient::Dropped;
         }
         let Some(from) = self.bound(relay) else {

@@ -333,6 +333,7 @@ impl Server {
             permissions: Permissions::default(),
             channels: Channels::default(),
             meter,
+            is_watched: false,
             traffic: Traffic::default(),
             mobility,
             connections: match protocol {
