@@ -22,3 +22,6 @@ pub use token::MIN_TOKEN;
 
 /// Where the socket is unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/uturn/admin.sock";
+
+#[cfg(test)]
+mod openapi_tests;

@@ -38,8 +38,9 @@ pub struct TcpSettings {
 pub struct Running {
     socket: PathBuf,
     tcp: Option<Served>,
-    _unix: Served,
+    /// Removed before the socket is closed: who finds the file finds a server.
     _file: socket::File,
+    _unix: Served,
 }
 
 impl Running {

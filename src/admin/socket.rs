@@ -5,7 +5,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::api::StartError;
@@ -13,7 +13,7 @@ use crate::api::StartError;
 /// A socket whose file is removed with this value.
 pub(super) struct File {
     path: PathBuf,
-    /// Device and inode: the file may be another one's by the end.
+    /// Device and inode: the file may be another one's by the end. As long as the socket is open, no other file has them.
     identity: (u64, u64),
 }
 
@@ -25,6 +25,8 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, File), StartError> {
             path.display()
         ))
     };
+    // Whoever connects says the whole path.
+    SocketAddr::from_pathname(path).map_err(|_| failed(&"the path is too long for a socket"))?;
     make_way(path).map_err(|why| failed(&why))?;
     match bind_privately(path) {
         Ok((listener, identity)) => {
@@ -141,10 +143,10 @@ mod tests {
         let (listener, file) = bind(&path).expect("a socket in its place");
         let said = refusal(&path);
         assert!(said.contains("another server answers there"), "{said}");
-        drop(listener);
+        // Somebody else has removed it, and another server has come: the first one's end is not the second one's.
+        fs::remove_file(&path).expect("a file");
         let (_second, second_file) = bind(&path).expect("a socket in its place");
-        // The first one's end is not the second one's.
-        drop(file);
+        drop((file, listener));
         assert!(path.exists());
         drop(second_file);
         assert!(!path.exists());

@@ -171,7 +171,7 @@ pub(super) fn show_bytes(bytes: u64) -> String {
     let mut shown = bytes as f64;
     let mut unit = "B";
     for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if shown < 999.5 {
+        if shown < 999.95 {
             break;
         }
         shown /= 1000.0;

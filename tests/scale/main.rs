@@ -13,6 +13,7 @@ mod client;
 #[allow(dead_code, reason = "shared with other tests")]
 mod support;
 
+mod admin;
 mod burst;
 mod calls;
 mod connections;
