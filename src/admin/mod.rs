@@ -1,7 +1,8 @@
 //! The admin API: what an operator asks a running server, and has it do, over HTTP at a Unix socket or within TLS.
 //!
 //! `model` is what is said, both ways: the server writes it and `client` reads it. `routes` has every path, `answers` makes the
-//! model of what the relay says, `socket` is the file that says who may ask, and `token` what proves it over the network. Start at
+//! model of what the relay says, `socket` is the file that says who may ask, and `token` what proves it over the network, `text` keeps terminals from
+//! what clients have chosen. Start at
 //! [`start`], or at [`Client`] for the other end. `openapi.json` describes it for others; a test holds the two together.
 
 mod answers;
@@ -12,6 +13,7 @@ mod query;
 mod routes;
 mod server;
 mod socket;
+pub mod text;
 mod token;
 mod trace;
 

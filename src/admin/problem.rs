@@ -1,11 +1,10 @@
 //! What went wrong, as problem details (RFC 9457) of one sentence.
 
-use axum::Json;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::model;
+use super::{model, text};
 use crate::net::NoAnswer;
 
 /// A request that comes to nothing.
@@ -61,7 +60,8 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: self.detail,
         };
-        let mut response = (self.status, Json(body)).into_response();
+        let body = text::json(&body).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
 use super::answers;
 use super::model::{self, Ended, Filter};
 use super::problem::Problem;
 use super::query::{Query, Wanted, show_cursor};
-use super::trace;
+use super::{text, trace};
 use crate::metrics::{Page, TEXT_FORMAT};
 use crate::net::{Cursor, Observer};
 use crate::turn::MAX_PAGE;
@@ -193,7 +193,19 @@ async fn openapi() -> Response {
 }
 
 fn json(answer: impl serde::Serialize) -> Response {
-    ([(CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+    match text::json(&answer) {
+        Ok(json) => {
+            let headers = [
+                (CONTENT_TYPE, "application/json"),
+                (CACHE_CONTROL, "no-store"),
+            ];
+            (headers, json).into_response()
+        }
+        Err(error) => {
+            let detail = format!("The answer cannot be written: {error}.");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+        }
+    }
 }
 
 /// Questions that are asked at a time.

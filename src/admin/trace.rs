@@ -19,6 +19,7 @@ use super::answers;
 use super::model::TraceLine;
 use super::problem::Problem;
 use super::routes::{At, number};
+use super::text;
 use crate::net::Watcher;
 use crate::turn::{Direction, NotWatched, Outcome, Seen, Traced};
 
@@ -112,12 +113,12 @@ impl hyper::body::Body for Followed {
         if let Some(first) = self.first.take() {
             // The first sign of life is due at once, and this is one.
             self.signs.reset();
-            return frame(text(&first));
+            return frame(written(&first));
         }
         match self.waiting.poll_recv(context) {
             Poll::Ready(Some(line)) => {
                 let line = line_of(line, self.began);
-                return frame(text(&line));
+                return frame(written(&line));
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
@@ -129,10 +130,9 @@ impl hyper::body::Body for Followed {
     }
 }
 
-fn text(line: &TraceLine) -> Vec<u8> {
-    let mut text = serde_json::to_vec(line).unwrap_or_default();
-    text.push(b'\n');
-    text
+fn written(line: &TraceLine) -> Vec<u8> {
+    let text = text::json(line).unwrap_or_default();
+    (text + "\n").into_bytes()
 }
 
 fn line_of(line: Traced, began: Instant) -> TraceLine {

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::operator::{Which, cut, failed, printable, show_bytes, show_seconds, table};
 use super::{FAILED, FINE, complain, count};
 use crate::admin::model::{Filter, Session};
+use crate::admin::text;
 
 /// Show the sessions of a running server
 ///
@@ -121,7 +122,7 @@ pub(super) fn print(text: &str) -> Result<(), u8> {
 }
 
 fn json(shown: &impl serde::Serialize) -> Result<String, u8> {
-    let text = serde_json::to_string_pretty(shown).map_err(|error| {
+    let text = text::pretty_json(shown).map_err(|error| {
         complain(&format!("cannot write JSON: {error}"));
         FAILED
     })?;

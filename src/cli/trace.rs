@@ -6,6 +6,7 @@ use super::operator::{Which, failed, printable, show_seconds};
 use super::sessions::print;
 use super::{FAILED, FINE, complain, count};
 use crate::admin::model::TraceLine;
+use crate::admin::text;
 
 /// Follow one session of a running server
 ///
@@ -58,7 +59,7 @@ fn follow(arguments: &Arguments) -> Result<(), u8> {
     for line in lines {
         let line = line.map_err(|error| failed(&error))?;
         let text = match arguments.json {
-            true => serde_json::to_string(&line).unwrap_or_default(),
+            true => text::json(&line).unwrap_or_default(),
             false => show(&line),
         };
         print(&(text + "\n"))?;

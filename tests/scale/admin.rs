@@ -492,3 +492,62 @@ fn over_the_network_nothing_is_told_without_the_token() {
     assert_eq!(status(&ask(&mut waits, "")), 200);
     served.relay.stop();
 }
+
+/// What a command says: on standard output, and how it ends.
+fn command(arguments: &[&str], socket: &Path) -> (String, Option<i32>) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_uturn"))
+        .args(arguments)
+        .arg("--socket")
+        .arg(socket)
+        .output()
+        .expect("uturn runs");
+    (
+        String::from_utf8(output.stdout).expect("text"),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn commands_show_and_end_sessions_whatever_their_users_are_called() {
+    let _alone = alone();
+    let served = serve();
+    let evil = "\x1b]0;pwned\x07\x1b[2J\u{9b}31m\u{202e}x\r\n";
+    let _members = (served.crowd("alice", 3), served.crowd(evil, 1));
+    let sessions = served.client().sessions(&of_user(evil));
+    let evils = sessions.expect("an answer")[0].id.to_string();
+    let run = |arguments: &[&str]| {
+        let (said, code) = command(arguments, &served.socket);
+        let lines = said.replace('\n', "");
+        let odd = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!lines.contains(odd), "{arguments:?}: {said:?}");
+        (said, code)
+    };
+    let (said, code) = run(&["sessions"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(said.lines().count(), 1 + 4 + 1, "{said}");
+    assert!(
+        said.ends_with("4 sessions\n") && said.contains(" alice "),
+        "{said}"
+    );
+    assert!(
+        said.lines().all(|line| line.chars().count() <= 120),
+        "{said}"
+    );
+    let (said, code) = run(&["sessions", &evils]);
+    assert!(said.contains("\\u{1b}[2J") && code == Some(0), "{said}");
+    let (said, _) = run(&["sessions", "--user", evil, "--json"]);
+    let all: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(all[0]["user"], evil);
+    let ended = run(&["kick", &evils]);
+    assert!(
+        ended.0.starts_with(&format!("ended session {evils}: ")),
+        "{ended:?}"
+    );
+    assert_eq!(run(&["kick", &evils]), (String::new(), Some(1)));
+    assert_eq!(run(&["trace", &evils]), (String::new(), Some(1)));
+    assert_eq!(run(&["kick", "--user", evil]), (String::new(), Some(1)));
+    let ended = run(&["kick", "--user", "alice"]);
+    assert_eq!(ended, ("ended 3 sessions of alice\n".to_owned(), Some(0)));
+    assert_eq!(run(&["sessions"]).0, "no sessions\n");
+    served.relay.stop();
+}

@@ -1,6 +1,7 @@
 //! What the configuration accepts, and what it says about the rest.
 
 mod addresses;
+mod admin;
 mod certificates;
 mod credentials;
 mod http;
