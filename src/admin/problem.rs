@@ -71,3 +71,24 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_named() {
+        for (error, says) in [
+            (NoAnswer::Late(3), "Worker 3 has not answered"),
+            (NoAnswer::Busy(0), "Worker 0 has as many questions"),
+            (NoAnswer::Stopped, "The relay has stopped."),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(problem.detail.starts_with(says), "{}", problem.detail);
+            let response = problem.into_response();
+            let typ = &response.headers()[CONTENT_TYPE];
+            assert_eq!(typ, "application/problem+json");
+        }
+    }
+}

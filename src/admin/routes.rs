@@ -51,7 +51,7 @@ pub(super) struct Asked {
     pub(super) observer: Observer,
     page: Page,
     /// Places for questions: whoever asks waits for workers, on a thread of its own.
-    asking: Semaphore,
+    asking: Arc<Semaphore>,
     /// Places for those who follow a session.
     pub(super) following: Arc<Semaphore>,
 }
@@ -61,7 +61,7 @@ impl Asked {
         Self {
             observer,
             page,
-            asking: Semaphore::new(AT_A_TIME),
+            asking: Arc::new(Semaphore::new(AT_A_TIME)),
             following: Arc::new(Semaphore::new(trace::AT_A_TIME)),
         }
     }
@@ -71,10 +71,14 @@ impl Asked {
         self: Arc<Self>,
         question: impl FnOnce(&Asked) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let asked = Arc::clone(&self);
         // An error would mean that it was closed, which nobody does.
-        let _asking = self.asking.acquire().await;
-        let answer = tokio::task::spawn_blocking(move || question(&asked)).await;
+        let place = Arc::clone(&self.asking).acquire_owned().await;
+        let answer = tokio::task::spawn_blocking(move || {
+            // It is kept by whoever waits, although the client may be gone.
+            let _place = place;
+            question(&self)
+        })
+        .await;
         answer.unwrap_or_else(|_| {
             let detail = "The question could not be asked: see the server's log.";
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))

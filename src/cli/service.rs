@@ -119,12 +119,13 @@ impl Service {
 
     /// Stops everything and waits for it.
     pub fn stop(self) {
-        drop(self.admin);
         drop(self.metrics);
         if let Some(api) = self.api {
             api.stop();
         }
         stop_relay(self.relay);
+        // Whoever follows a session is told of its end.
+        drop(self.admin);
     }
 }
 

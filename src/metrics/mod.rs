@@ -80,7 +80,7 @@ pub fn start(
         path: settings.path,
         coturn_names: settings.coturn_names,
         sources: Sources::new(observer, issued),
-        making: Semaphore::new(AT_A_TIME),
+        making: Arc::new(Semaphore::new(AT_A_TIME)),
     });
     let answer = move |method: Method, uri: Uri| {
         let shown = Arc::clone(&shown);
@@ -94,7 +94,7 @@ struct Shown {
     path: String,
     coturn_names: bool,
     sources: Sources,
-    making: Semaphore,
+    making: Arc<Semaphore>,
 }
 
 impl Shown {
@@ -108,11 +108,12 @@ impl Shown {
             return (StatusCode::METHOD_NOT_ALLOWED, allow, "Use GET.\n").into_response();
         }
         // An error would mean that it was closed, which nobody does.
-        let _making = self.making.acquire().await;
-        let shown = Arc::clone(&self);
-        // Workers are waited for.
-        let made =
-            tokio::task::spawn_blocking(move || text(&shown.sources.collect(), shown.coturn_names));
+        let making = Arc::clone(&self.making).acquire_owned().await;
+        // Workers are waited for, and the place is kept although the client may be gone.
+        let made = tokio::task::spawn_blocking(move || {
+            let _making = making;
+            text(&self.sources.collect(), self.coturn_names)
+        });
         match made.await {
             Ok(page) => ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], page).into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
