@@ -282,6 +282,17 @@ pub enum TraceLine {
         /// The channel that it came or went by; null for an indication.
         channel: Option<u16>,
     },
+    /// One of the first ten ICMP errors about data that went to a peer, whether the client is told or not.
+    Icmp {
+        /// When.
+        at: f64,
+        /// Whom that was for.
+        peer: SocketAddr,
+        /// Its type, as ICMP has it for IPv4 and ICMPv6 for IPv6.
+        r#type: u8,
+        /// Its code.
+        code: u8,
+    },
     /// Data that was not relayed.
     Dropped {
         /// When.

@@ -277,6 +277,12 @@ fn trace_lines() -> Vec<TraceLine> {
             length: 1,
             channel: None,
         },
+        TraceLine::Icmp {
+            at,
+            peer,
+            r#type: 3,
+            code: 3,
+        },
         TraceLine::Dropped {
             at,
             direction: "to_client".to_owned(),

@@ -174,6 +174,12 @@ fn line_of(line: Traced, began: Instant) -> TraceLine {
             length: len as u64,
             channel,
         },
+        Seen::Icmp { peer, icmp } => TraceLine::Icmp {
+            at,
+            peer,
+            r#type: icmp.typ,
+            code: icmp.code,
+        },
         Seen::Dropped {
             direction,
             reason,

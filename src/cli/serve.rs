@@ -74,12 +74,13 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     let shared = api.as_ref().map(|api| api.shared.clone());
     let is_shared = shared.as_ref().is_some_and(|shared| !shared.is_empty());
     let mut service = Service::start(checked.relay, is_shared, |_| api)?;
+    let coturn_names = (checked.metrics.as_ref()).is_some_and(|shown| shown.coturn_names);
     let path = checked.metrics.as_ref().map(|shown| shown.path.clone());
     if let Some(settings) = checked.metrics {
         service = service.with_metrics(settings)?;
     }
     if let Some(settings) = checked.admin {
-        service = service.with_admin(settings)?;
+        service = service.with_admin(settings, coturn_names)?;
     }
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {

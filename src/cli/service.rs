@@ -82,9 +82,13 @@ impl Service {
     }
 
     /// Answers operators, too. On an error everything is stopped; it is one sentence.
-    pub fn with_admin(mut self, settings: admin::Settings) -> Result<Self, String> {
+    pub fn with_admin(
+        mut self,
+        settings: admin::Settings,
+        coturn_names: bool,
+    ) -> Result<Self, String> {
         let issued = self.api.as_ref().map(api::Running::issued);
-        let page = metrics::Page::new(self.relay.observer(), issued, false);
+        let page = metrics::Page::new(self.relay.observer(), issued, coturn_names);
         match admin::start(settings, self.relay.observer(), page) {
             Ok(running) => {
                 self.admin = Some(running);

@@ -10,7 +10,8 @@ use crate::admin::text;
 
 /// Follow one session of a running server
 ///
-/// Shows its requests and what came of them, the first ten packets each way with each peer, and what is not relayed, until the
+/// Shows its requests and what came of them, the first ten packets each way with each peer, what ICMP says of
+/// them, and what is not relayed, until the
 /// session ends or Ctrl-C. No contents of packets are shown.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -132,6 +133,15 @@ fn show(line: &TraceLine) -> String {
                 format!("packet   {} {peer}: {length} by {by}", way(direction)),
             )
         }
+        TraceLine::Icmp {
+            at,
+            peer,
+            r#type,
+            code,
+        } => {
+            let says = icmp(peer.is_ipv6(), *r#type, *code);
+            (at, format!("icmp     about {peer}: {says}"))
+        }
         TraceLine::Dropped {
             at,
             direction,
@@ -151,6 +161,20 @@ fn show(line: &TraceLine) -> String {
         TraceLine::Ended { at, reason } => (at, format!("ended    {}", words(reason))),
     };
     format!("{at:>9.3}  {text}")
+}
+
+/// What an ICMP error says; the usual ones in words.
+fn icmp(v6: bool, typ: u8, code: u8) -> String {
+    let words = match (v6, typ, code) {
+        (false, 3, 0) => "no route to its network",
+        (false, 3, 1) | (true, 1, 0 | 3) => "no route to it",
+        (false, 3, 3) | (true, 1, 4) => "nobody listens at its port",
+        (false, 3, 4) | (true, 2, _) => "too large for the path",
+        (false, 3, 9 | 10 | 13) | (true, 1, 1) => "a firewall forbids it",
+        (false, 11, _) | (true, 3, _) => "too many hops",
+        _ => return format!("type {typ}, code {code}"),
+    };
+    words.to_owned()
 }
 
 fn way(direction: &str) -> &'static str {
@@ -199,6 +223,15 @@ mod tests {
                     channel: None,
                 },
                 "   61.000  packet   from 192.0.2.9:7: 1 byte by an indication",
+            ),
+            (
+                TraceLine::Icmp {
+                    at: 10.0,
+                    peer,
+                    r#type: 3,
+                    code: 3,
+                },
+                "   10.000  icmp     about 192.0.2.9:7: nobody listens at its port",
             ),
             (
                 TraceLine::Ended {

@@ -389,10 +389,7 @@ impl Server {
     ) {
         let username = username.map(|name| name.chars().take(NAMED_CHARACTERS).collect());
         self.refused += 1;
-        self.traces.note_outcome(Outcome::Refused {
-            code: reject.code().0,
-            reason: reject.label(),
-        });
+        self.traces.note_outcome(Outcome::refused(&reject));
         if let Reject::Quota(reached) = &reject {
             self.counters.note_limit(*reached);
         }

@@ -192,11 +192,10 @@ impl Server {
             }
             (Class::Request, Method::Binding) => {
                 self.counters.requests[Method::Binding as usize] += 1;
-                let answered = self.binding(flow, message, now);
-                if !self.traces.is_empty() {
-                    self.trace_binding(&flow, &answered, now);
+                match self.traces.is_empty() {
+                    true => self.binding(flow, message, now),
+                    false => self.watched_binding(flow, message, now),
                 }
-                answered
             }
             (
                 Class::Request,

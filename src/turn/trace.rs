@@ -14,13 +14,14 @@ use super::allocation::EndReason;
 use super::counters::DropReason;
 use super::five_tuple::Flow;
 use super::output::RelayId;
+use super::reject::Reject;
 use super::server::{FromClient, Server};
 use crate::admission::bandwidth::Direction;
-use crate::wire::{Message, Method};
+use crate::wire::{Icmp, Message, Method};
 
 /// Allocations of one worker that can be watched at a time.
 pub const MAX_WATCHES: usize = 4;
-/// Packets that are shown of each direction with each peer, the first ones.
+/// Packets that are shown of each direction with each peer, and ICMP errors, the first ones.
 pub const FIRST_PACKETS: u8 = 10;
 /// Peers whose packets are shown: the first ones.
 const PEERS: usize = 64;
@@ -69,6 +70,13 @@ pub enum Seen {
         /// The channel that it came or went by at the client's side; without one, it was an indication.
         channel: Option<u16>,
     },
+    /// One of the first ICMP errors about data that went to a peer, whether the client is told or not.
+    Icmp {
+        /// Whom that was for.
+        peer: SocketAddr,
+        /// What it says.
+        icmp: Icmp,
+    },
     /// Data that was not relayed.
     Dropped {
         /// Which way it went.
@@ -93,13 +101,22 @@ pub enum Outcome {
     Refused {
         /// ERROR-CODE.
         code: u16,
-        /// The label of the [`super::Reject`].
+        /// The label of the [`Reject`].
         reason: &'static str,
     },
     /// It waits for a peer (RFC 6062 §5.2).
     Waiting,
     /// There was no response: the source has had its share of replies.
     NotAnswered,
+}
+
+impl Outcome {
+    pub(super) fn refused(reject: &Reject) -> Self {
+        Self::Refused {
+            code: reject.code().0,
+            reason: reject.label(),
+        }
+    }
 }
 
 /// Why an allocation is not watched.
@@ -132,8 +149,8 @@ struct Watch {
     since: Instant,
     lines: u32,
     skipped: u64,
-    /// Packets that were shown of each peer, by direction.
-    peers: Vec<(SocketAddr, [u8; 2])>,
+    /// Packets that were shown of each peer, by direction, and ICMP errors.
+    peers: Vec<(SocketAddr, [u8; 3])>,
 }
 
 impl Server {
@@ -214,15 +231,23 @@ impl Server {
         self.traces.insert(at, serial, now.instant, seen);
     }
 
-    /// Tells of a Binding request if its five-tuple has an allocation that is watched.
+    /// Handles a Binding request, and tells of it if its five-tuple has an allocation that is watched.
     #[cold]
-    pub(super) fn trace_binding(&mut self, flow: &Flow, answered: &FromClient, now: Now) {
-        let Some(serial) = self.watched(flow, None) else {
-            return;
+    pub(super) fn watched_binding(
+        &mut self,
+        flow: Flow,
+        request: &Message<'_>,
+        now: Now,
+    ) -> FromClient {
+        self.traces.outcome = None;
+        let answered = self.binding(flow, request, now);
+        let outcome = match self.traces.outcome.take() {
+            Some(outcome) => outcome,
+            None if answered == FromClient::Dropped => Outcome::NotAnswered,
+            None => Outcome::Success,
         };
-        let outcome = match answered {
-            FromClient::Dropped => Outcome::NotAnswered,
-            _ => Outcome::Success,
+        let Some(serial) = self.watched(&flow, None) else {
+            return answered;
         };
         let seen = Seen::Request {
             method: Method::Binding,
@@ -232,6 +257,15 @@ impl Server {
             channel: None,
         };
         self.traces.line(serial, now.instant, seen);
+        answered
+    }
+
+    /// Tells of an ICMP error about data of an allocation that is watched.
+    #[cold]
+    pub(super) fn trace_icmp(&mut self, relay: RelayId, peer: SocketAddr, icmp: Icmp, now: Now) {
+        if let Some(allocation) = self.slots.get(relay) {
+            (self.traces).icmp(allocation.serial, now.instant, peer, icmp);
+        }
     }
 
     /// The number of the allocation that a request is about, if that is watched.
@@ -282,31 +316,43 @@ impl Traces {
         (direction, peer): (Direction, SocketAddr),
         (len, channel): (usize, Option<u16>),
     ) {
+        if self.is_among_first(serial, now, peer, direction as usize) {
+            let seen = Seen::Packet {
+                direction,
+                peer,
+                len,
+                channel,
+            };
+            self.line(serial, now, seen);
+        }
+    }
+
+    /// Tells of an ICMP error about data of an allocation that is watched, if it is one of the first.
+    fn icmp(&mut self, serial: u64, now: Instant, peer: SocketAddr, icmp: Icmp) {
+        if self.is_among_first(serial, now, peer, ICMP) {
+            self.line(serial, now, Seen::Icmp { peer, icmp });
+        }
+    }
+
+    /// Counts what is seen of a peer, up to what is shown of it.
+    fn is_among_first(&mut self, serial: u64, now: Instant, peer: SocketAddr, what: usize) -> bool {
         let Some(watch) = self.watch(serial) else {
-            return;
+            return false;
         };
         watch.last = now;
         let at = watch.peers.iter().position(|(known, _)| *known == peer);
         let at = match at {
             Some(at) => at,
             None if watch.peers.len() < PEERS => {
-                watch.peers.push((peer, [0; 2]));
+                watch.peers.push((peer, [0; 3]));
                 watch.peers.len() - 1
             }
-            None => return,
+            None => return false,
         };
-        let shown = &mut watch.peers[at].1[direction as usize];
-        if *shown >= FIRST_PACKETS {
-            return;
-        }
-        *shown += 1;
-        let seen = Seen::Packet {
-            direction,
-            peer,
-            len,
-            channel,
-        };
-        self.line(serial, now, seen);
+        let shown = &mut watch.peers[at].1[what];
+        let is_first = *shown < FIRST_PACKETS;
+        *shown += u8::from(is_first);
+        is_first
     }
 
     /// Notes with whom the data is that is about to be dropped.
@@ -403,4 +449,6 @@ impl Traces {
     }
 }
 
+/// The place of ICMP errors, behind those of both directions.
+const ICMP: usize = 2;
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use uturn::admission::bandwidth::Direction;
 use uturn::turn::{
-    DropReason, EndReason, FIRST_PACKETS, MAX_WATCHES, NotWatched, Outcome, Seen, Transport,
+    DropReason, EndReason, FIRST_PACKETS, IcmpErrors, MAX_WATCHES, NotWatched, Outcome, Seen,
+    Transport,
 };
-use uturn::wire::Method;
+use uturn::wire::{Icmp, Method};
 
 use crate::net::codec::{MOBILITY_TICKET, Request};
 use crate::net::{ClientId, Net, at};
@@ -57,6 +58,9 @@ fn each_request_is_told_with_what_came_of_it() {
     net.refusal(alice, Request::create_permission(&[at("127.0.0.1:9")]));
     let binding = Request::binding().encode(net.transaction(), None);
     net.exchange(alice, &binding).expect("a response");
+    let strange = Request::binding().with(0x7FFF, []);
+    let strange = strange.encode(net.transaction(), None);
+    net.exchange(alice, &strange).expect("a response");
     net.succeed(alice, Request::refresh().lifetime(1200));
     net.succeed(alice, Request::refresh().lifetime(0));
     let about = |method, outcome, peers: &[_], channel| Seen::Request {
@@ -97,6 +101,7 @@ fn each_request_is_told_with_what_came_of_it() {
         ),
         denied,
         request(Method::Binding, Outcome::Success),
+        request(Method::Binding, refused(420, "unknown_attributes")),
         lasts(1200),
         lasts(0),
         Seen::Ended(EndReason::Deleted),
@@ -276,4 +281,29 @@ fn a_client_that_moves_is_still_watched() {
         )
     });
     assert!(refreshed, "{told:?}");
+}
+
+#[test]
+fn icmp_errors_are_told_whether_the_client_is_told_or_not() {
+    let unreachable = Icmp {
+        typ: 3,
+        code: 3,
+        mtu: 0,
+    };
+    for errors in [IcmpErrors::All, IcmpErrors::None] {
+        let mut net = Net::with(|setup| setup.turn.icmp_errors = errors);
+        let alice = net.allocate("alice");
+        let peer = net.peer();
+        net.permit(alice, peer);
+        watch(&mut net, alice);
+        for _ in 0..2 * FIRST_PACKETS {
+            let told = net.icmp_about(peer, alice, unreachable);
+            assert_eq!(told.is_some(), errors == IcmpErrors::All);
+        }
+        let icmp = Seen::Icmp {
+            peer,
+            icmp: unreachable,
+        };
+        assert_eq!(seen(&mut net), vec![icmp; usize::from(FIRST_PACKETS)]);
+    }
 }

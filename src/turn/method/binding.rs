@@ -2,7 +2,9 @@
 
 use crate::turn::Now;
 use crate::turn::five_tuple::Flow;
+use crate::turn::reject::Reject;
 use crate::turn::server::{FromClient, Server};
+use crate::turn::trace::Outcome;
 use crate::wire::reply::{Reply, SmallReply};
 use crate::wire::{Extensions, Message, Method};
 
@@ -21,6 +23,8 @@ impl Server {
             return answered;
         }
         if request.has_unknown(self.extensions) {
+            self.traces
+                .note_outcome(Outcome::refused(&Reject::UnknownAttributes));
             let reply = unknown_attributes(request, self.extensions);
             self.reply(flow, reply.finish());
             return FromClient::Control;
@@ -33,7 +37,7 @@ impl Server {
 
 /// 420 with UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
 pub(in crate::turn) fn unknown_attributes(request: &Message<'_>, extensions: Extensions) -> Reply {
-    let reject = crate::turn::Reject::UnknownAttributes;
+    let reject = Reject::UnknownAttributes;
     let reply = Reply::error(request, reject.code(), &reject.reason(false));
     reply.unknown(request.unknown(extensions))
 }

@@ -45,6 +45,9 @@ impl Server {
         icmp: Icmp,
         now: Now,
     ) -> Option<ToClient> {
+        if self.allocation(relay).is_some_and(|a| a.is_watched) {
+            self.trace_icmp(relay, peer, icmp, now);
+        }
         let is_told = match self.settings.icmp_errors {
             IcmpErrors::All => true,
             IcmpErrors::Rfc8489 => {
@@ -157,7 +160,7 @@ impl Server {
             })?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += len as u64;
-        if allocation.is_watched {
+        if allocation.is_watched && matches!(arrived, Arrived::Data(_)) {
             let channel = match header {
                 DataHeader::Channel(number) => Some(number.get()),
                 DataHeader::Indication { .. } | DataHeader::Icmp { .. } => None,
