@@ -16,6 +16,7 @@
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`admin`]: what an operator asks a running server, and the client that asks.
+//! * [`explain`]: why the relay decides as it does, in words.
 //! * [`config`]: the configuration file, from text to each module's `Settings`.
 //! * [`cli`]: one file per command.
 //! * [`lock`]: what threads take turns at, counted; any module may use it.
@@ -31,6 +32,7 @@ pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod load;
 pub mod lock;
 pub mod metrics;

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "config",
+            "explain",
             "load",
             "admin",
             "metrics",
@@ -35,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "config",
         &[
             "admin",
+            "explain",
             "metrics",
             "api",
             "net",
@@ -47,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("admin", &["metrics", "api", "net", "turn", "auth"]),
     ("probe", &["load", "auth", "wire"]),
     ("load", &["net", "auth", "wire"]),
+    ("explain", &["turn", "auth", "admission"]),
     ("metrics", &["api", "net", "turn", "lock"]),
     ("api", &["auth", "lock"]),
     ("net", &["turn", "auth", "admission", "wire", "lock"]),

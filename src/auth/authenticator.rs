@@ -18,21 +18,21 @@ use super::{
 ///
 /// Holds no state that a request changes, so threads share it as it is.
 pub struct Authenticator {
-    realm: String,
-    separator: char,
+    pub(super) realm: String,
+    pub(super) separator: char,
     after_expiry: AfterExpiry,
     shared_secrets: Vec<Secret>,
-    static_users: HashMap<String, StaticKeys>,
+    pub(super) static_users: HashMap<String, StaticKeys>,
     /// Their names, and the key ids of access tokens, by USERHASH.
     names: HashMap<[u8; 32], String>,
     /// The most keys that any static user has for one algorithm.
     static_checks: usize,
     has_every_algorithm: bool,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
 }
 
 /// The keys of a static user: one for each spelling of the password that clients may sign with.
-struct StaticKeys {
+pub(super) struct StaticKeys {
     md5: Vec<Key>,
     sha256: Vec<Key>,
 }
@@ -186,7 +186,7 @@ impl Authenticator {
         }
         self.stand_in_for_static(keys.len(), verify);
         // A static user's name signed with a shared secret is refused all the same.
-        let _ = self.find_signing_key(username, algorithm, verify);
+        let _ = self.signing_key(username, algorithm, verify);
         Err(AuthError::WrongPassword)
     }
 
@@ -197,7 +197,8 @@ impl Authenticator {
         now: UnixTime,
         verify: &mut dyn FnMut(&Key) -> bool,
     ) -> Result<Credential, AuthError> {
-        let signed_with = self.find_signing_key(username, algorithm, verify);
+        let signed_with = self.signing_key(username, algorithm, verify);
+        let signed_with = signed_with.map(|(_, key)| key);
         let name = TimeLimited::parse(username, self.separator)
             .filter(|_| !self.shared_secrets.is_empty());
         let refused = match (name, signed_with) {
@@ -223,17 +224,18 @@ impl Authenticator {
         }
     }
 
-    /// The key made from the first shared secret that the request was signed with.
-    fn find_signing_key(
+    /// The first shared secret that the request was signed with, counted from 0, and the key made from it.
+    pub(super) fn signing_key(
         &self,
         username: &str,
         algorithm: PasswordAlgorithm,
         verify: &mut dyn FnMut(&Key) -> bool,
-    ) -> Option<Key> {
-        self.shared_secrets.iter().find_map(|secret| {
+    ) -> Option<(usize, Key)> {
+        let mut secrets = self.shared_secrets.iter().enumerate();
+        secrets.find_map(|(number, secret)| {
             let password = Zeroizing::new(password_for(secret, username));
             let key = Key::long_term(algorithm, username, &self.realm, password.as_bytes());
-            verify(&key).then_some(key)
+            verify(&key).then_some((number, key))
         })
     }
 }

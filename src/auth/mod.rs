@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod access_token;
 mod authenticator;
+mod decision;
 mod key;
 mod mint;
 mod opaque_string;
@@ -18,6 +19,7 @@ mod upstream;
 
 pub use access_token::{AccessToken, AccessTokenCipher, NONCE_LENGTH, TokenTimestamp};
 pub use authenticator::{AuthError, Authenticator, Credential};
+pub use decision::{NameDecision, NameKind};
 pub use key::{Key, PasswordAlgorithm};
 pub use mint::{Minted, mint, password_for};
 pub use token_keys::{Authorized, TokenIntegrity, TokenKey, TokenKeys};

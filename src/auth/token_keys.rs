@@ -92,6 +92,11 @@ impl Tokens {
         (!self.keys.is_empty()).then_some(&self.server_name)
     }
 
+    /// The key of an id.
+    pub(super) fn key(&self, id: &str) -> Option<&TokenKey> {
+        self.keys.get(id).map(|(key, _)| key)
+    }
+
     pub(super) fn key_ids(&self) -> impl Iterator<Item = &String> {
         self.keys.keys()
     }

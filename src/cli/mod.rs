@@ -5,6 +5,7 @@ mod completions;
 mod credential;
 mod dev;
 mod dns;
+mod explain;
 mod import_coturn;
 mod kick;
 mod load;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     }
 }
 
@@ -76,6 +78,7 @@ enum Command {
     Sessions(sessions::Arguments),
     Kick(kick::Arguments),
     Trace(trace::Arguments),
+    Explain(explain::Arguments),
 }
 
 /// Which configuration file is read.

@@ -54,7 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Reads the configuration and starts logging; problems are shown.
 fn load(file: &Path) -> Result<Checked, u8> {
-    let Loaded { checked, warnings } = config::load(file).map_err(|report| {
+    let Loaded {
+        checked, warnings, ..
+    } = config::load(file).map_err(|report| {
         refuse(file, &report, "; nothing was started");
         BAD_CONFIGURATION
     })?;

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::problem::{Problem, Span};
+use super::problem::{Problem, Span, Topic};
 use super::raw;
 use super::surroundings::{Surroundings, read_file, why};
 use super::units::DAY;
@@ -183,7 +183,8 @@ fn check_one(written: &Written<'_>, host: &Surroundings, reader: &mut Reader) ->
         .and_then(|leaf| validity(leaf, UnixTime::now()))
     {
         let problem = Problem::warning(certificate.span.clone(), wrong);
-        reader.report(problem.help("clients refuse it; renew it"));
+        let problem = problem.help("clients refuse it; renew it");
+        reader.report(problem.about(Topic::CertificateDates));
     }
     let names: Vec<String> = leaf
         .iter()

@@ -14,6 +14,7 @@ mod credentials;
 mod http;
 mod listeners;
 mod nat_discovery;
+mod places;
 mod problem;
 mod prometheus;
 mod raw;
@@ -40,10 +41,11 @@ use toml::de::{DeTable, DeValue};
 pub use checked::{Checked, LogSettings};
 pub use coturn::{Import, import as import_coturn};
 pub use http::{public, uri};
-pub use problem::Report;
+pub use places::Places;
+pub use problem::{Entry, Report, Topic};
 pub use secrets::{secret_from_file, secret_from_variable, token_key};
 pub use text::{LogFormat, MAX_USERNAME, domain, realm, separator};
-pub use units::{duration, show_duration};
+pub use units::{duration, moment, show_duration};
 
 use problem::Problem;
 use surroundings::{Surroundings, why};
@@ -55,6 +57,8 @@ pub struct Loaded {
     pub checked: Checked,
     /// Warnings; often empty.
     pub warnings: Report,
+    /// Where in the file it stands.
+    pub places: Places,
 }
 
 /// Reads and checks a file. The error holds every problem at once.
@@ -116,14 +120,16 @@ fn from_text(
         if world_readable {
             warn_of_readers(&document.value, &name, &mut reader);
         }
-        checked::check(&document.value, host, &mut reader)
+        let checked = checked::check(&document.value, host, &mut reader);
+        (checked, Places::of(&document.value, text, host))
     });
     let has_errors = reader.has_errors();
     let report = Report::new(name, text, reader.problems);
     match checked {
-        Some(checked) if !has_errors => Ok(Loaded {
+        Some((checked, places)) if !has_errors => Ok(Loaded {
             checked,
             warnings: report,
+            places,
         }),
         _ => Err(report),
     }

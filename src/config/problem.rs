@@ -19,6 +19,33 @@ pub struct Problem {
     label: String,
     also: Option<(Span, String)>,
     help: Option<String>,
+    topic: Option<Topic>,
+}
+
+/// What a problem is about, where `doctor` looks at the same with more to go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Peers are told a private address.
+    PrivateRelayAddress,
+    /// A certificate has expired, or is not valid yet.
+    CertificateDates,
+    /// A secret is too short.
+    ShortSecret,
+}
+
+/// A problem as plain text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whether it keeps the configuration from being served.
+    pub is_error: bool,
+    /// What is wrong, in one clause.
+    pub title: String,
+    /// What to write or to do instead.
+    pub help: Option<String>,
+    /// Where it stands, counted from 1.
+    pub line: Option<usize>,
+    /// What it is about, where somebody else asks.
+    pub topic: Option<Topic>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +73,7 @@ impl Problem {
             label: String::new(),
             also: None,
             help: None,
+            topic: None,
         }
     }
 
@@ -64,6 +92,12 @@ impl Problem {
     /// What to write or to do instead.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// What it is about.
+    pub fn about(mut self, topic: Topic) -> Self {
+        self.topic = Some(topic);
         self
     }
 
@@ -145,6 +179,17 @@ impl Report {
         self.problems.is_empty()
     }
 
+    /// The problems as plain text, in the order of the file's lines.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.problems.iter().map(|problem| Entry {
+            is_error: problem.is_error(),
+            title: problem.title.clone(),
+            help: problem.help.clone(),
+            line: (problem.span.as_ref()).map(|span| line_of(&self.text, span)),
+            topic: problem.topic,
+        })
+    }
+
     /// How many problems keep the configuration from being served.
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)
@@ -172,6 +217,12 @@ impl Report {
             .map(|problem| problem.render(&renderer, &self.file, &self.text) + "\n\n")
             .collect()
     }
+}
+
+/// The line that a place is in, counted from 1.
+pub(super) fn line_of(text: &str, span: &Span) -> usize {
+    let before = &text.as_bytes()[..span.start.min(text.len())];
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 impl fmt::Display for Report {

@@ -95,7 +95,7 @@ fn texts<T, U>(list: &Option<At<Vec<At<T>>>>, of: impl Fn(&T) -> U) -> Vec<U> {
 }
 
 /// `[realms.auth]`: who is known is the realm's own; how they are judged is that of `[auth]` unless written.
-fn auth(realm: &raw::RealmTable, document: &raw::Document) -> At<raw::Auth> {
+pub(super) fn auth(realm: &raw::RealmTable, document: &raw::Document) -> At<raw::Auth> {
     let (own, top) = (&realm.auth.value, &document.auth.value);
     let name = realm.name.clone().unwrap_or_else(|| top.realm.clone());
     // What is inherited is not written here: a problem with it is told of [auth].
@@ -133,7 +133,8 @@ fn unwritten<T: Clone>(inherited: &At<T>) -> At<T> {
     }
 }
 
-fn peers(realm: &raw::RealmTable, document: &raw::Document) -> (raw::Peers, bool) {
+/// `[realms.peers]`, and whether a 403 names its rule.
+pub(super) fn peers(realm: &raw::RealmTable, document: &raw::Document) -> (raw::Peers, bool) {
     let (own, top) = (&realm.peers.value, &document.peers.value);
     let or = |own: &Option<At<bool>>, top: &At<bool>| own.clone().unwrap_or_else(|| top.clone());
     let peers = raw::Peers {
@@ -147,7 +148,8 @@ fn peers(realm: &raw::RealmTable, document: &raw::Document) -> (raw::Peers, bool
     (peers, names_rule)
 }
 
-fn limits(realm: &raw::RealmTable, document: &raw::Document) -> raw::Limits {
+/// `[realms.limits]`.
+pub(super) fn limits(realm: &raw::RealmTable, document: &raw::Document) -> raw::Limits {
     let mut limits = document.limits.value.clone();
     let raw::RealmLimits {
         allocations_per_user,

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::problem::Problem;
+use super::problem::{Problem, Topic};
 use super::raw;
 use super::surroundings::Surroundings;
 use super::text::External;
@@ -199,7 +199,8 @@ fn warn_of_private(bound: &[At<IpAddr>], relays: &[RelayAddress], reader: &mut R
             let wrong = format!("peers will be told the private address {}", relay.bind);
             reader.report(
                 Problem::warning(at.span.clone(), wrong)
-                    .help("behind a NAT, set `external` in [relay] to the public address"),
+                    .help("behind a NAT, set `external` in [relay] to the public address")
+                    .about(Topic::PrivateRelayAddress),
             );
         }
     }

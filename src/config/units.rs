@@ -83,20 +83,21 @@ impl<const MIN: u64, const MAX: u64> Value for Period<MIN, MAX> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment(pub UnixTime);
 
-impl Value for Moment {
-    fn read(value: &DeValue<'_>, span: &Span, reader: &mut Reader) -> Option<Self> {
-        const HELP: &str =
-            "write a day, a time and an offset without quotes, such as 2027-01-31T00:00:00Z";
-        let DeValue::Datetime(written) = value else {
-            reader.report(mismatch("a date", value, span).help(HELP));
-            return None;
-        };
-        let (Some(date), Some(time), Some(offset)) = (written.date, written.time, written.offset)
-        else {
-            let wrong = "this is no point in time: it lacks a day, a time or an offset";
-            reader.report(Problem::error(span.clone(), wrong).help(HELP));
-            return None;
-        };
+/// Reads a point in time: seconds since 1970, or as in the configuration, 2027-01-31T00:00:00Z.
+pub fn moment(text: &str) -> Result<UnixTime, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(UnixTime(seconds));
+    }
+    let written: Option<toml::value::Datetime> = text.parse().ok();
+    written.and_then(|written| Moment::of(&written)).ok_or_else(|| {
+        format!("`{text}` is no point in time: write seconds since 1970, or such as 2027-01-31T00:00:00Z")
+    })
+}
+
+impl Moment {
+    /// `None` where the day, the time or the offset is missing.
+    fn of(written: &toml::value::Datetime) -> Option<UnixTime> {
+        let (date, time, offset) = (written.date?, written.time?, written.offset?);
         let east = match offset {
             Offset::Z => 0,
             Offset::Custom { minutes } => i64::from(minutes) * 60,
@@ -105,7 +106,24 @@ impl Value for Moment {
         let in_day = (i64::from(time.hour) * 60 + i64::from(time.minute)) * 60 + second;
         let seconds = days_since_1970(date) * DAY as i64 + in_day - east;
         // What was before 1970 was before everything.
-        Some(Self(UnixTime(u64::try_from(seconds).unwrap_or(0))))
+        Some(UnixTime(u64::try_from(seconds).unwrap_or(0)))
+    }
+}
+
+impl Value for Moment {
+    fn read(value: &DeValue<'_>, span: &Span, reader: &mut Reader) -> Option<Self> {
+        const HELP: &str =
+            "write a day, a time and an offset without quotes, such as 2027-01-31T00:00:00Z";
+        let DeValue::Datetime(written) = value else {
+            reader.report(mismatch("a date", value, span).help(HELP));
+            return None;
+        };
+        let moment = Self::of(written);
+        if moment.is_none() {
+            let wrong = "this is no point in time: it lacks a day, a time or an offset";
+            reader.report(Problem::error(span.clone(), wrong).help(HELP));
+        }
+        moment.map(Self)
     }
 }
 

@@ -7,11 +7,13 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+mod decision;
 mod hidden_ipv4;
 mod range;
 mod special_purpose;
 mod table;
 
+pub use decision::{Carried, DecidedBy, Decision};
 use hidden_ipv4::hidden_ipv4;
 use range::Span;
 pub use range::{ParseRangeError, PeerRange};
@@ -72,7 +74,7 @@ impl PeerFilter {
             layers.paint(Span::address(own.to_canonical()), Err(Rule::OwnAddress));
         }
         for range in &settings.allowed {
-            layers.paint(range.span(), Ok(()));
+            layers.paint(range.span(), Ok(Some(range.span())));
         }
         for (range, rule) in ALWAYS_DENIED {
             layers.paint(builtin(range).span(), Err(rule));
@@ -89,25 +91,30 @@ impl PeerFilter {
     /// for an IPv4 peer and 10 ns for an IPv6 one with the default ranges (20 ns with 50 000 more), on one
     /// core of a small cloud machine of 2026.
     pub fn check(&self, peer: IpAddr) -> Result<(), Denied> {
-        match peer {
-            IpAddr::V4(peer) => self.check_ipv4(peer).map_err(Denied::by),
-            IpAddr::V6(peer) => self.check_ipv6(peer),
+        let (carried, verdict) = self.decide(peer);
+        match verdict {
+            Ok(_) => Ok(()),
+            Err(rule) => Err(Denied {
+                rule: *rule,
+                carried,
+            }),
         }
     }
 
-    fn check_ipv4(&self, peer: Ipv4Addr) -> Verdict {
-        self.ipv4.verdict(peer.to_bits())
-    }
-
-    fn check_ipv6(&self, peer: Ipv6Addr) -> Result<(), Denied> {
+    /// The rule that decides, and the IPv4 address in the peer's that it is about, where it is not about the peer's own.
+    fn decide(&self, peer: IpAddr) -> (Option<(Ipv6Addr, Ipv4Addr)>, &Verdict) {
+        let peer = match peer {
+            IpAddr::V4(peer) => return (None, self.ipv4.verdict(peer.to_bits())),
+            IpAddr::V6(peer) => peer,
+        };
         // First, because it says more: 6to4 as such is denied, too.
         for hidden in hidden_ipv4(peer) {
-            self.check_ipv4(hidden).map_err(|rule| Denied {
-                rule,
-                carried: Some((peer, hidden)),
-            })?;
+            let verdict = self.ipv4.verdict(hidden.to_bits());
+            if verdict.is_err() {
+                return (Some((peer, hidden)), verdict);
+            }
         }
-        self.ipv6.verdict(peer.to_bits()).map_err(Denied::by)
+        (None, self.ipv6.verdict(peer.to_bits()))
     }
 }
 
@@ -118,15 +125,6 @@ pub struct Denied {
     rule: Rule,
     /// The IPv6 address that was asked for, and the IPv4 address in it that the rule denies.
     carried: Option<(Ipv6Addr, Ipv4Addr)>,
-}
-
-impl Denied {
-    fn by(rule: Rule) -> Self {
-        Self {
-            rule,
-            carried: None,
-        }
-    }
 }
 
 impl std::error::Error for Denied {}

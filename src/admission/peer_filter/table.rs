@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Rule;
+use super::range::Span;
 
-/// Whether an address may be reached, and if not, by which rule.
-pub(super) type Verdict = Result<(), Rule>;
+/// Whether an address may be reached: by which allowed range, if it takes one; and if not, by which rule.
+pub(super) type Verdict = Result<Option<Span>, Rule>;
 
 /// The verdict on each address of a family. `B` holds an address's bits: `u32` or `u128`.
 pub(super) struct Table<B> {
@@ -15,9 +16,9 @@ pub(super) struct Table<B> {
 }
 
 impl<B: Copy + Ord> Table<B> {
-    pub(super) fn verdict(&self, address: B) -> Verdict {
+    pub(super) fn verdict(&self, address: B) -> &Verdict {
         let after = self.starts.partition_point(|start| *start <= address);
-        self.verdicts[after - 1]
+        &self.verdicts[after - 1]
     }
 }
 
@@ -30,7 +31,7 @@ impl Painter {
     /// A table on which every address may be reached.
     pub(super) fn new() -> Self {
         Self {
-            starts: BTreeMap::from([(0, Ok(()))]),
+            starts: BTreeMap::from([(0, Ok(None))]),
         }
     }
 
@@ -64,7 +65,7 @@ impl Painter {
 
     fn verdict(&self, address: u128) -> Verdict {
         let covering = self.starts.range(..=address).next_back();
-        covering.map_or(Ok(()), |(_, verdict)| *verdict)
+        covering.map_or(Ok(None), |(_, verdict)| *verdict)
     }
 }
 
@@ -84,34 +85,34 @@ mod tests {
 
     #[test]
     fn later_strokes_cover_earlier_ones() {
-        let table = painted(&[(10, 29, DENIED), (15, 19, Ok(())), (17, 17, DENIED)]);
+        let table = painted(&[(10, 29, DENIED), (15, 19, Ok(None)), (17, 17, DENIED)]);
         for (address, verdict) in [
-            (9, Ok(())),
+            (9, Ok(None)),
             (10, DENIED),
             (14, DENIED),
-            (15, Ok(())),
+            (15, Ok(None)),
             (17, DENIED),
-            (18, Ok(())),
-            (19, Ok(())),
+            (18, Ok(None)),
+            (19, Ok(None)),
             (20, DENIED),
             (29, DENIED),
-            (30, Ok(())),
+            (30, Ok(None)),
         ] {
-            assert_eq!(table.verdict(address), verdict, "{address}");
+            assert_eq!(*table.verdict(address), verdict, "{address}");
         }
     }
 
     #[test]
     fn a_stroke_may_reach_both_ends() {
         let last = u128::from(u32::MAX);
-        let table = painted(&[(0, last, DENIED), (5, last, Ok(()))]);
-        assert_eq!(table.verdict(0), DENIED);
-        assert_eq!(table.verdict(5), Ok(()));
-        assert_eq!(table.verdict(u32::MAX), Ok(()));
+        let table = painted(&[(0, last, DENIED), (5, last, Ok(None))]);
+        assert_eq!(*table.verdict(0), DENIED);
+        assert_eq!(*table.verdict(5), Ok(None));
+        assert_eq!(*table.verdict(u32::MAX), Ok(None));
 
         let mut painter = Painter::new();
         painter.paint(0, u128::MAX, DENIED);
-        assert_eq!(painter.finish::<u128>().verdict(u128::MAX), DENIED);
+        assert_eq!(*painter.finish::<u128>().verdict(u128::MAX), DENIED);
     }
 
     #[test]

@@ -129,7 +129,10 @@ fn the_longest_reason_fits_into_a_reply() {
     let span = |text: &str| text.parse::<PeerRange>().expect(text).span();
     let wide = "1111:1111:1111:1111:1111:1111:1111:1111-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
     let longest = [
-        Denied::by(Rule::Range(span(wide), Source::SpecialPurpose)),
+        Denied {
+            rule: Rule::Range(span(wide), Source::SpecialPurpose),
+            carried: None,
+        },
         Denied {
             rule: Rule::Range(span("111.111.111.111-222.222.222.222"), Source::Configured),
             carried: Some((
@@ -362,6 +365,15 @@ fn any_disguise() -> impl Strategy<Value = Ipv6Addr> {
 
 proptest! {
     #[test]
+    fn an_explanation_decides_as_the_filter_does(settings in any_settings(), peer in any_ip()) {
+        let filter = PeerFilter::new(&settings);
+        let decision = filter.explain(peer);
+        prop_assert_eq!(decision.verdict, filter.check(peer));
+        let may = matches!(decision.by, DecidedBy::NoRule | DecidedBy::Allowed(_));
+        prop_assert_eq!(may, decision.verdict.is_ok());
+    }
+
+    #[test]
     fn every_verdict_is_by_the_book(settings in any_settings(), peers in prop::collection::vec(any_ip(), 1..32)) {
         let filter = PeerFilter::new(&settings);
         for peer in peers {
@@ -403,4 +415,77 @@ proptest! {
             prop_assert_eq!(range.to_string().parse::<PeerRange>(), Ok(range));
         }
     }
+}
+
+#[test]
+fn a_decision_names_its_rule_and_what_the_address_carries() {
+    let settings = Settings {
+        denied: ranges(&["192.0.2.0/24"]),
+        allowed: ranges(&["10.0.0.0/24", "2001::/16"]),
+        own_addresses: vec![ip("8.8.8.8")],
+        ..Settings::default()
+    };
+    let filter = PeerFilter::new(&settings);
+    let range = |text: &str| text.to_owned();
+    for (peer, by) in [
+        ("1.1.1.1", DecidedBy::NoRule),
+        ("10.0.0.7", DecidedBy::Allowed(range("10.0.0.0/24"))),
+        ("10.0.1.7", DecidedBy::SpecialPurpose(range("10.0.0.0/8"))),
+        ("192.0.2.7", DecidedBy::Denied(range("192.0.2.0/24"))),
+        ("8.8.8.8", DecidedBy::OwnAddress),
+        ("::ffff:8.8.8.8", DecidedBy::OwnAddress),
+        ("0.0.0.0", DecidedBy::Unspecified),
+        ("224.0.0.1", DecidedBy::Multicast),
+        ("255.255.255.255", DecidedBy::Broadcast),
+    ] {
+        let decision = filter.explain(ip(peer));
+        assert_eq!(decision.by, by, "{peer}");
+        assert_eq!(decision.verdict, filter.check(ip(peer)), "{peer}");
+    }
+    // Teredo: its server's address passes, its client's does not.
+    let decision = filter.explain(ip("2001:0:101:101::f7f7:f7f7"));
+    assert_eq!(
+        (decision.judged, decision.by),
+        (ip("8.8.8.8"), DecidedBy::OwnAddress)
+    );
+    let forms: Vec<_> = decision
+        .carries
+        .iter()
+        .map(|carried| carried.form)
+        .collect();
+    assert_eq!(
+        forms,
+        [
+            "the server in a Teredo address",
+            "the client in a Teredo address"
+        ]
+    );
+    let decision = filter.explain(ip("2001:0:101:101::fefe:fefe"));
+    assert_eq!(decision.by, DecidedBy::Allowed(range("2001::/16")));
+}
+
+#[test]
+fn each_form_that_carries_an_ipv4_address_has_a_name() {
+    let filter = PeerFilter::new(&Settings::default());
+    for (peer, form) in [
+        ("::10.0.0.1", "IPv4-compatible"),
+        ("::ffff:10.0.0.1", "IPv4-mapped"),
+        ("::ffff:0:10.0.0.1", "IPv4-translated"),
+        ("64:ff9b::10.0.0.1", "NAT64"),
+        ("64:ff9b:1::10.0.0.1", "NAT64"),
+        ("2002:a00:1::1", "6to4"),
+        ("2a00::5efe:10.0.0.1", "ISATAP"),
+    ] {
+        let decision = filter.explain(ip(peer));
+        assert!(
+            decision
+                .carries
+                .iter()
+                .any(|carried| carried.form.contains(form)
+                    && carried.address == Ipv4Addr::new(10, 0, 0, 1)),
+            "{peer}: {:?}",
+            decision.carries
+        );
+    }
+    assert!(filter.explain(ip("2a00::1")).carries.is_empty());
 }
