@@ -13,6 +13,7 @@
 //! * [`net`]: the I/O shell around it: workers, UDP, TCP, TLS, relay sockets.
 //! * [`load`]: a load generator for this server and any other.
 //! * [`probe`]: what a client finds at a TURN server, this one or any other, and a verdict.
+//! * [`doctor`]: what is wrong with a host and its configuration, and what mends it.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`admin`]: what an operator asks a running server, and the client that asks.
@@ -32,6 +33,7 @@ pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod load;
 pub mod lock;

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "doctor",
             "config",
             "explain",
             "load",
@@ -47,6 +48,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("admin", &["metrics", "api", "net", "turn", "auth"]),
+    (
+        "doctor",
+        &[
+            "config", "explain", "probe", "load", "net", "turn", "auth", "wire",
+        ],
+    ),
     ("probe", &["load", "auth", "wire"]),
     ("load", &["net", "auth", "wire"]),
     ("explain", &["turn", "auth", "admission"]),

@@ -5,6 +5,7 @@ mod completions;
 mod credential;
 mod dev;
 mod dns;
+mod doctor;
 mod explain;
 mod import_coturn;
 mod kick;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     }
 }
@@ -78,6 +80,7 @@ enum Command {
     Sessions(sessions::Arguments),
     Kick(kick::Arguments),
     Trace(trace::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
 }
 

@@ -43,6 +43,7 @@ pub use coturn::{Import, import as import_coturn};
 pub use http::{public, uri};
 pub use places::Places;
 pub use problem::{Entry, Report, Topic};
+pub use relay::is_private;
 pub use secrets::{secret_from_file, secret_from_variable, token_key};
 pub use text::{LogFormat, MAX_USERNAME, domain, realm, separator};
 pub use units::{duration, moment, show_duration};

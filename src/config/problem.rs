@@ -29,8 +29,6 @@ pub enum Topic {
     PrivateRelayAddress,
     /// A certificate has expired, or is not valid yet.
     CertificateDates,
-    /// A secret is too short.
-    ShortSecret,
 }
 
 /// A problem as plain text.

@@ -207,7 +207,7 @@ fn warn_of_private(bound: &[At<IpAddr>], relays: &[RelayAddress], reader: &mut R
 }
 
 /// Whether an address is behind a NAT as a rule (RFC 1918, RFC 6598, RFC 4193).
-pub(super) fn is_private(address: IpAddr) -> bool {
+pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xC0 == 64),
         IpAddr::V6(v6) => v6.is_unique_local(),

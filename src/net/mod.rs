@@ -4,6 +4,7 @@
 //! (`worker/`) is a thread with sockets, a relay and an event loop of its own, and shares nothing with the others
 //! while it relays.
 
+mod clock;
 mod connections;
 mod descriptors;
 mod dtls;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 pub use crate::admission::peer_filter::PeerRange;
 pub use crate::turn::RelayAddress;
+pub use clock::clock_is_synchronised;
 pub use descriptors::descriptors;
 pub use error::StartError;
 pub use http::{HttpConnection, HttpService};

@@ -7,7 +7,7 @@ use super::text::printable;
 const MAX_NAMES: usize = 16;
 
 /// Reads a certificate in DER; `now` is in seconds since 1970. What cannot be read is left out.
-pub(super) fn read(der: &[u8], now: i64) -> Certificate {
+pub(crate) fn read(der: &[u8], now: i64) -> Certificate {
     let mut found = Certificate::default();
     let Some((SEQUENCE, certificate, _)) = element(der) else {
         return found;

@@ -23,6 +23,7 @@ mod tls;
 mod verdict;
 
 pub use crate::load::{Credential, Credentials, Transport, Trust};
+pub(crate) use certificate::read as read_certificate;
 pub use plan::{Door, MAX_PACKETS, MAX_RATE, MAX_SECONDS, Plan, Push, Target};
 pub use report::{
     Attempt, Behaviour, Certificate, Findings, Lookup, Nat, Path, RelayRange, Report, RoundTrips,

@@ -200,7 +200,7 @@ fn bits_per_second(text: &str) -> Result<u64, String> {
 }
 
 /// Reads how long to wait.
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(in super::super) fn timeout(text: &str) -> Result<Duration, String> {
     let (number, scale) = match text.strip_suffix("ms") {
         Some(number) => (number, 1e-3),
         None => (text.strip_suffix('s').unwrap_or(""), 1.0),

@@ -5,8 +5,9 @@ mod output;
 
 use std::process::ExitCode;
 
-pub(super) use arguments::Arguments;
-use output::{Progress, print};
+pub(super) use arguments::{Arguments, timeout};
+pub(super) use output::Progress;
+use output::print;
 
 use super::{BAD_CONFIGURATION, FAILED, FINE, complain};
 use crate::probe;

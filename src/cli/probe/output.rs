@@ -8,13 +8,13 @@ use crate::probe::{
 };
 
 /// One line on standard error that is written over and over, where somebody watches.
-pub(super) struct Progress {
+pub(in super::super) struct Progress {
     is_watched: bool,
     clear: &'static str,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some();
         Self {
             is_watched: stderr().is_terminal(),
@@ -22,14 +22,14 @@ impl Progress {
         }
     }
 
-    pub(super) fn show(&self, what: &str) {
+    pub(in super::super) fn show(&self, what: &str) {
         if self.is_watched {
             let shown: String = what.chars().take(MAX_LINE - 4).collect();
             let _ = write!(stderr(), "{}{shown} ...", self.clear);
         }
     }
 
-    pub(super) fn clear(&self) {
+    pub(in super::super) fn clear(&self) {
         if self.is_watched {
             let _ = write!(stderr(), "{}", self.clear);
         }

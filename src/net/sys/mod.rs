@@ -9,6 +9,7 @@ mod address;
 mod arena;
 mod backend;
 mod batched;
+mod clock;
 mod control;
 mod cpu_time;
 mod datagram;
@@ -21,6 +22,7 @@ mod send;
 
 pub(crate) use arena::{Arena, Received};
 pub use backend::Backend;
+pub(crate) use clock::clock_is_synchronised;
 pub(crate) use cpu_time::thread_cpu_time;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use error_queue::{SendError, next_error, report_errors};

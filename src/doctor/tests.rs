@@ -1,0 +1,1 @@
+//! Findings from made-up facts.
