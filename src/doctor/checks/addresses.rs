@@ -39,7 +39,12 @@ fn external(relay: &RelayAddress, relays: &[RelayAddress], facts: &Facts) -> Opt
                 )),
         );
     }
-    let finding = if is_private(told) {
+    let finding = if told.is_loopback() || is_link_local(told) {
+        let sentence = format!("Peers are told {told}, which no other host reaches.");
+        Finding::warning("relay-address-local", sentence)
+            .why("Nothing that other hosts send there arrives.")
+            .mend("addresses = [\"…\"] in [relay], with an address of this host that others reach")
+    } else if is_private(told) {
         let example = if bind.is_ipv4() {
             "203.0.113.5"
         } else {
@@ -64,6 +69,13 @@ fn external(relay: &RelayAddress, relays: &[RelayAddress], facts: &Facts) -> Opt
         Some(Err(why)) => finding.evidence(format!("the STUN server did not tell: {why}")),
         _ => finding,
     })
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
 }
 
 /// The line of the configuration that tells the public address.

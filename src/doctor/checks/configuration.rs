@@ -50,10 +50,10 @@ fn sentence(entry: &Entry) -> String {
 }
 
 fn told(finding: Finding, entry: &Entry) -> Finding {
-    let finding = match finding.severity.is_wrong() && entry.is_error {
-        true => finding.why("uturn does not start with it."),
-        false => finding,
-    };
+    let finding = finding.why(match entry.is_error {
+        true => "uturn does not start with it.",
+        false => "uturn starts with it, and says so each time.",
+    });
     match &entry.help {
         Some(help) => finding.mend(help.clone()),
         None => finding,

@@ -1,1 +1,0 @@
-//! Findings from made-up facts.
