@@ -1,0 +1,46 @@
+//! `uturn check`.
+
+use super::{Directory, run, stderr, stdout, text};
+
+#[test]
+fn check_shows_what_would_be_served() {
+    let directory = Directory::new("check");
+    let file = directory.config("[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n[api]\n");
+    let output = run(&["check", text(&file)]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let summary = stdout(&output);
+    for part in [
+        "is fine. It serves:",
+        "udp    127.0.0.1:3478\n",
+        "relay  127.0.0.1, ports 49152-65535\n",
+        "auth   realm uturn, 1 shared secret, 0 users",
+        "uris   turn:127.0.0.1:3478?transport=udp\n",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    assert!(!summary.contains("tcp"), "{summary}");
+}
+
+#[test]
+fn check_exits_with_1_and_serve_with_2_for_the_same_problems() {
+    let directory = Directory::new("problems");
+    let file = directory.config(
+        "[peers]\ndeny = [\"10.0.0.0/33\"]\n[tls]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n",
+    );
+    let check = run(&["check", text(&file)]);
+    assert_eq!(check.status.code(), Some(1));
+    let serve = run(&["serve", "--config", text(&file)]);
+    assert_eq!(serve.status.code(), Some(2));
+    for report in [stderr(&check), stderr(&serve)] {
+        for part in [
+            "uturn.toml:4:9",
+            "`10.0.0.0/33`",
+            "uturn.toml:6:15",
+            "there is no such file",
+            "has 3 errors",
+        ] {
+            assert!(report.contains(part), "{part}: {report}");
+        }
+    }
+    assert!(stderr(&serve).contains("nothing was started"));
+}
