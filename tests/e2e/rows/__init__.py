@@ -3,6 +3,7 @@
 from rows import (
     aiortc,
     chromium,
+    doctor,
     imported,
     monitoring,
     natdiscovery,
@@ -28,6 +29,8 @@ def all_groups():
         probe.ONE_ADDRESS_GROUP,
         probe.COTURN_GROUP,
         monitoring.GROUP,
+        doctor.GROUP,
+        doctor.COTURN_GROUP,
         proxies.GROUP,
         shared.GROUP,
         aiortc.GROUP,
