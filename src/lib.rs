@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! main -> cli -> config, load -> admin -> metrics -> api, net -> turn -> auth, admission -> wire
+//! main -> cli -> doctor -> config, load -> metrics, explain -> api, net -> turn -> auth, admission -> wire
 //! ```
 //!
 //! * [`wire`]: bytes to types and back; stateless.

@@ -3,7 +3,7 @@
 //!
 //! [`run`] does it all, in one thread and within a bounded time. `attempt.rs` is one transport to one address from DNS to
 //! the end of the allocation, `relaying.rs` what passes through it, `nat.rs` the NAT; `client.rs` is the conversation,
-//! with `load`'s session for challenges and signatures. They only gather [`Findings`]; `verdict.rs` and `explain.rs` are
+//! with `load`'s session for challenges and signatures. They only gather [`Findings`]; `verdict/` and `explain.rs` are
 //! pure and say what those mean. The server is not trusted: its texts are made printable (`text.rs`), what it sends has a
 //! bound, and no answer can make a probe longer than its plan.
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::load::Transport;
 use crate::probe::explain;
-use crate::probe::report::{Certificate, Lookup, Path, RoundTrips, TlsSession, Trouble};
+use crate::probe::report::{
+    Certificate, Lookup, Path, RelayRange, RoundTrips, TlsSession, Trouble, TroubleKind,
+};
 
 /// What an attempt comes to.
 #[derive(Clone, Copy)]
