@@ -9,56 +9,58 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(super) fn hidden_ipv4(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let bits = address.to_bits();
     by_prefix(address, bits)
-        .1
         .into_iter()
         .chain([isatap(bits)])
         .flatten()
         .map(Ipv4Addr::from_bits)
 }
 
-/// The same with what each is called.
+/// The same with what each is taken for.
 pub(super) fn named(address: Ipv6Addr) -> Vec<(&'static str, Ipv4Addr)> {
     let bits = address.to_bits();
-    let (names, found) = by_prefix(address, bits);
-    let found = names.into_iter().zip(found);
-    let all = found.chain([("an ISATAP address", isatap(bits))]);
-    all.filter_map(|(name, found)| Some((name, Ipv4Addr::from_bits(found?))))
+    let by_prefix = by_prefix(address, bits).into_iter().enumerate();
+    let by_prefix = by_prefix.map(|(place, found)| (form(address, place), found));
+    let all = by_prefix.chain([("an ISATAP address", isatap(bits))]);
+    all.filter_map(|(form, found)| Some((form, Ipv4Addr::from_bits(found?))))
         .collect()
 }
 
-/// What the prefix says: up to four addresses, and what each is called.
-fn by_prefix(address: Ipv6Addr, bits: u128) -> ([&'static str; 4], [Option<u32>; 4]) {
-    let low = bits as u32;
-    let one = |name, address| ([name; 4], [Some(address), None, None, None]);
-    match address.segments() {
-        // The unspecified and the loopback address look IPv4-compatible, and are not (RFC 4291 §2.5.2, §2.5.3).
-        [0, 0, 0, 0, 0, 0, ..] if bits <= 1 => ([""; 4], [None; 4]),
-        // RFC 4291 §2.5.5.1, §2.5.5.2, RFC 2765 §2.1, RFC 6052 §2.1.
-        [0, 0, 0, 0, 0, 0, ..] => one("an IPv4-compatible address", low),
-        [0, 0, 0, 0, 0, 0xffff, ..] => one("an IPv4-mapped address", low),
-        [0, 0, 0, 0, 0xffff, 0, ..] => one("an IPv4-translated address", low),
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => one("a NAT64 address", low),
-        [0x64, 0xff9b, 1, ..] => (LOCAL_NAT64, local_nat64(bits).map(Some)),
-        // 6to4 (RFC 3056 §2).
-        [0x2002, ..] => one("a 6to4 address", (bits >> 80) as u32),
-        // Teredo (RFC 4380 §4): the server's address, and the client's with all bits inverted.
-        [0x2001, 0, ..] => (TEREDO, [Some((bits >> 64) as u32), Some(!low), None, None]),
-        _ => ([""; 4], [None; 4]),
+/// What an address is called in which [`by_prefix`] has found something at this place.
+fn form(address: Ipv6Addr, place: usize) -> &'static str {
+    match (address.segments(), place) {
+        ([0, 0, 0, 0, 0, 0, ..], _) => "an IPv4-compatible address",
+        ([0, 0, 0, 0, 0, 0xffff, ..], _) => "an IPv4-mapped address",
+        ([0, 0, 0, 0, 0xffff, 0, ..], _) => "an IPv4-translated address",
+        ([0x64, 0xff9b, 1, ..], 0) => "a local NAT64 address with a prefix of 48 bits",
+        ([0x64, 0xff9b, 1, ..], 1) => "a local NAT64 address with a prefix of 56 bits",
+        ([0x64, 0xff9b, 1, ..], 2) => "a local NAT64 address with a prefix of 64 bits",
+        ([0x64, 0xff9b, 1, ..], _) => "a local NAT64 address with a prefix of 96 bits",
+        ([0x64, 0xff9b, ..], _) => "a NAT64 address",
+        ([0x2002, ..], _) => "a 6to4 address",
+        (_, 0) => "the server in a Teredo address",
+        (_, _) => "the client in a Teredo address",
     }
 }
 
-const TEREDO: [&str; 4] = [
-    "the server in a Teredo address",
-    "the client in a Teredo address",
-    "",
-    "",
-];
-const LOCAL_NAT64: [&str; 4] = [
-    "a local NAT64 address with a prefix of 48 bits",
-    "a local NAT64 address with a prefix of 56 bits",
-    "a local NAT64 address with a prefix of 64 bits",
-    "a local NAT64 address with a prefix of 96 bits",
-];
+fn by_prefix(address: Ipv6Addr, bits: u128) -> [Option<u32>; 4] {
+    let low = bits as u32;
+    match address.segments() {
+        // The unspecified and the loopback address look IPv4-compatible, and are not (RFC 4291 §2.5.2, §2.5.3).
+        [0, 0, 0, 0, 0, 0, ..] if bits <= 1 => [None; 4],
+        // IPv4-compatible (RFC 4291 §2.5.5.1), IPv4-mapped (§2.5.5.2), IPv4-translated (RFC 2765
+        // §2.1), NAT64 with the well-known prefix (RFC 6052 §2.1).
+        [0, 0, 0, 0, 0, 0, ..]
+        | [0, 0, 0, 0, 0, 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(low), None, None, None],
+        [0x64, 0xff9b, 1, ..] => local_nat64(bits).map(Some),
+        // 6to4 (RFC 3056 §2).
+        [0x2002, ..] => [Some((bits >> 80) as u32), None, None, None],
+        // Teredo (RFC 4380 §4): the server's address, and the client's with all bits inverted.
+        [0x2001, 0, ..] => [Some((bits >> 64) as u32), Some(!low), None, None],
+        _ => [None; 4],
+    }
+}
 
 /// NAT64 with the prefix for local use (RFC 8215), whose length only its operator knows: 48, 56, 64
 /// or 96 bits. Bits 64 to 71 are skipped (RFC 6052 §2.2).
