@@ -150,6 +150,7 @@ fn shell(document: &raw::Document) -> net::Settings {
         certificates: Vec::new(),
         proxies: Vec::new(),
         http: None,
+        events: None,
         relay_addresses: Vec::new(),
         workers: NonZeroUsize::new(server.workers.value.0 as usize).unwrap_or(cores),
         relay_ports: relay.ports.value.0.clone(),

@@ -11,6 +11,7 @@ mod dtls;
 mod error;
 mod event_log;
 mod event_loop;
+mod event_tap;
 mod http;
 mod listeners;
 mod mailbox;
@@ -37,13 +38,15 @@ pub use crate::turn::RelayAddress;
 pub use clock::clock_is_synchronised;
 pub use descriptors::descriptors;
 pub use error::StartError;
+pub use event_log::ShownAddress;
+pub use event_tap::{EventTap, Told, What};
 pub use http::{HttpConnection, HttpService};
 pub use observer::{
     CertificateEnd, ConnectionCounters, Cursor, Limits, NoAnswer, Observer, Page, PortPool, Report,
     ShellCounters, Watcher,
 };
 pub use start::{Running, start};
-pub use sys::Backend;
+pub use sys::{Backend, host_name};
 
 /// What HTTPS is served with at addresses that the relay does not listen on: this certificate, and `http/1.1`.
 pub fn https_config(
@@ -65,6 +68,8 @@ pub struct Settings {
     pub proxies: Vec<PeerRange>,
     /// Who answers HTTP at shared listeners; without it HTTP is not served there.
     pub http: Option<HttpService>,
+    /// Who is told of events, beside the log.
+    pub events: Option<EventTap>,
     /// Worker threads.
     pub workers: NonZeroUsize,
     /// Addresses that relayed transport addresses are taken from. The first of a family serves clients

@@ -308,7 +308,11 @@ fn new_worker(
         mailboxes: (Arc::clone(&shared.mailboxes), number),
         streams: Streams::new(streams, sockets.streams, accepts, members).map_err(queue)?,
         dtls,
-        log: EventLog::new(relay.log_full_addresses, Instant::now()),
+        log: EventLog::new(
+            relay.log_full_addresses,
+            relay.net.events.clone(),
+            Instant::now(),
+        ),
         backend: shared.backend,
     })
     .map_err(|error| StartError::system("use a listening socket", &error))

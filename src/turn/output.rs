@@ -232,7 +232,7 @@ pub struct AllocationMoved {
 }
 
 /// An allocation is gone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AllocationEnded {
     /// A number that no other allocation of this server has.
     pub serial: u64,

@@ -35,6 +35,7 @@ pub fn loopback_relay() -> Relay {
             certificates: Vec::new(),
             proxies: Vec::new(),
             http: None,
+            events: None,
             workers: 1.try_into().unwrap(),
             relay_addresses: vec![RelayAddress {
                 bind: "127.0.0.1".parse().unwrap(),

@@ -15,6 +15,7 @@ mod cpu_time;
 mod datagram;
 mod error_queue;
 mod fixed;
+mod host_name;
 mod options;
 mod plain;
 mod ready_set;
@@ -26,6 +27,7 @@ pub(crate) use clock::clock_is_synchronised;
 pub(crate) use cpu_time::thread_cpu_time;
 pub(crate) use datagram::{Datagram, Outbox};
 pub(crate) use error_queue::{SendError, next_error, report_errors};
+pub use host_name::host_name;
 pub(crate) use options::{
     descriptor_limit, fragment_freely, is_exhausted, is_underway, join_received, kernel_drops,
     raise_descriptor_limit, receive_buffer, report_destination, report_tos, set_dont_fragment,

@@ -27,7 +27,7 @@ use tracing::warn;
 
 use super::HttpService;
 use super::dtls::{DTLS_LINK, Dtls, Said};
-use super::event_log::EventLog;
+use super::event_log::{self, EventLog};
 use super::mailbox::{Handovers, Letter, Mailbox};
 use super::peer_streams::PeerStreams;
 use super::relay_sockets::RelaySockets;
@@ -275,7 +275,7 @@ impl Worker {
                 }
                 Output::CloseConnection(connection) => self.close_connection(connection, now),
                 Output::DropReservation(token) => self.relays.drop_reservation(token),
-                Output::Event(event) => self.log.write(&event, kernel_drops, now.instant),
+                Output::Event(event) => self.log.write(event, kernel_drops, now.instant),
             }
             // They belong to what is said next, if anything.
             if !is_closing {
@@ -334,6 +334,7 @@ impl Worker {
         self.look_at_dtls(now);
         self.look_for_kernel_drops(now.instant);
         self.look_at_watchers(now);
+        self.log.handle_timeout(now.instant);
     }
 
     pub(super) fn handle_stop(&mut self) {
@@ -343,6 +344,7 @@ impl Worker {
         self.tell_watchers();
         self.end_all_dtls(now);
         self.look_for_kernel_drops(now.instant + kernel_drops::PERIOD);
+        self.log.handle_timeout(now.instant + event_log::PERIOD);
         let realms = || self.server.realm_counters().map(|(_, counters)| counters);
         let relayed = |direction| -> u64 {
             let amounts = realms().map(|realm| realm.relayed_in_all(direction).packets);
