@@ -5,6 +5,7 @@
 //! ```text
 //! main -> cli -> config, load -> admin -> metrics -> api, net -> turn -> auth, admission -> wire
 //! main -> cli -> doctor -> config, load -> metrics, explain -> api, net -> turn -> auth, admission -> wire
+//! main -> cli -> config, load -> metrics -> events -> api, net -> turn -> auth, admission -> wire
 //! ```
 //!
 //! * [`wire`]: bytes to types and back; stateless.
@@ -16,6 +17,7 @@
 //! * [`probe`]: what a client finds at a TURN server, this one or any other, and a verdict.
 //! * [`doctor`]: what is wrong with a host and its configuration, and what mends it.
 //! * [`api`]: the HTTP interface that issues credentials and answers health checks.
+//! * [`events`]: what happens on the relay, as JSON lines and webhooks; what each session relays.
 //! * [`metrics`]: what the relay has counted, for Prometheus.
 //! * [`admin`]: what an operator asks a running server, and the client that asks.
 //! * [`explain`]: why the relay decides as it does, in words.
@@ -36,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod explain;
+pub mod events;
 pub mod load;
 pub mod lock;
 pub mod metrics;
