@@ -11,11 +11,13 @@ use super::{
     BAD_CONFIGURATION, ConfigFile, FAILED, FINE, complain, logging, refuse, show, summary,
 };
 use crate::config::{self, Checked, Loaded};
+use crate::events;
 
 /// Serve clients with a configuration file
 ///
 /// Stays in the foreground and logs to standard error; systemd/uturn.service runs it as a service. SIGTERM
-/// and SIGINT stop it; SIGHUP, SIGUSR1 and SIGUSR2 log a line. Configuration and certificates are read at start.
+/// and SIGINT stop it; SIGHUP opens files of events and usage anew; SIGUSR1 and SIGUSR2 log a line. Configuration
+/// and certificates are read at start.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
@@ -75,7 +77,14 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     let api = checked.api;
     let shared = api.as_ref().map(|api| api.shared.clone());
     let is_shared = shared.as_ref().is_some_and(|shared| !shared.is_empty());
-    let mut service = Service::start(checked.relay, is_shared, |_| api)?;
+    let told = checked.events.as_ref().map(summary::of_events);
+    let (tap, prepared) = checked.events.map(events::prepare).unzip();
+    let mut relay = checked.relay;
+    relay.net.events = tap;
+    let mut service = Service::start(relay, is_shared, |_| api)?;
+    if let Some(prepared) = prepared {
+        service = service.with_events(prepared)?;
+    }
     let coturn_names = (checked.metrics.as_ref()).is_some_and(|shown| shown.coturn_names);
     let path = checked.metrics.as_ref().map(|shown| shown.path.clone());
     if let Some(settings) = checked.metrics {
@@ -102,6 +111,9 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
         for address in admin.addresses() {
             info!(%address, "answering operators over HTTPS");
         }
+    }
+    for told in told.into_iter().flatten() {
+        info!("telling {told}");
     }
     info!(version = env!("CARGO_PKG_VERSION"), %listeners, "serving");
     tell(&[

@@ -1,4 +1,4 @@
-//! A relay with its HTTP interface and its metrics, from start to stop: what `serve` and `dev` have in common.
+//! A relay with its HTTP interface, its events, its metrics and its admin API, from start to stop: what `serve` and `dev` have in common.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,12 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::net::{HttpConnection, HttpService, Listener};
-use crate::{admin, api, metrics, net};
+use crate::{admin, api, events, metrics, net};
 
-/// What runs: the relay, and the HTTP interface, the metrics and the admin API if there are any.
+/// What runs: the relay, and the HTTP interface, the events, the metrics and the admin API if there are any.
 pub(super) struct Service {
     relay: Arc<net::Running>,
     api: Option<api::Running>,
+    events: Option<events::Running>,
     metrics: Option<metrics::Running>,
     admin: Option<admin::Running>,
 }
@@ -56,6 +57,7 @@ impl Service {
             Ok(api) => Ok(Self {
                 relay,
                 api,
+                events: None,
                 metrics: None,
                 admin: None,
             }),
@@ -66,10 +68,25 @@ impl Service {
         }
     }
 
-    /// Shows the metrics, too. On an error everything is stopped; it is one sentence.
+    /// Passes on events, which the relay has been handing over since it started. On an error everything is stopped; it is one sentence.
+    pub fn with_events(mut self, prepared: events::Prepared) -> Result<Self, String> {
+        match prepared.start(self.relay.observer()) {
+            Ok(running) => {
+                self.events = Some(running);
+                Ok(self)
+            }
+            Err(error) => {
+                self.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Shows the metrics, too: those of the events as well, if there are any by now. On an error everything is stopped; it is one sentence.
     pub fn with_metrics(mut self, settings: metrics::Settings) -> Result<Self, String> {
         let issued = self.api.as_ref().map(api::Running::issued);
-        match metrics::start(settings, self.relay.observer(), issued) {
+        let events = self.events.as_ref().map(events::Running::counts);
+        match metrics::start(settings, self.relay.observer(), issued, events) {
             Ok(running) => {
                 self.metrics = Some(running);
                 Ok(self)
@@ -88,7 +105,8 @@ impl Service {
         coturn_names: bool,
     ) -> Result<Self, String> {
         let issued = self.api.as_ref().map(api::Running::issued);
-        let page = metrics::Page::new(self.relay.observer(), issued, coturn_names);
+        let events = self.events.as_ref().map(events::Running::counts);
+        let page = metrics::Page::new(self.relay.observer(), issued, events, coturn_names);
         match admin::start(settings, self.relay.observer(), page) {
             Ok(running) => {
                 self.admin = Some(running);
@@ -130,6 +148,10 @@ impl Service {
         stop_relay(self.relay);
         // Whoever follows a session is told of its end.
         drop(self.admin);
+        // What ended with the relay is told as well.
+        if let Some(events) = self.events {
+            events.stop();
+        }
     }
 }
 
@@ -201,6 +223,10 @@ impl Signals {
                         return Ok(());
                     }
                     _ = hangup.recv() => {
+                        if let Some(events) = &service.events {
+                            events.reopen();
+                            info!("SIGHUP: files of events and usage are opened anew");
+                        }
                         info!("SIGHUP: the configuration is read at start only; restart to change it");
                     }
                     _ = user_1.recv() => {

@@ -3,6 +3,7 @@
 use crate::admission::peer_filter;
 use crate::auth::{self, AfterExpiry};
 use crate::config::{Checked, show_duration};
+use crate::events::{self, Kinds};
 use crate::net::{Listener, ListenerTransport};
 use crate::turn::{ChosenBy, Origins, ServerAddress};
 
@@ -77,6 +78,9 @@ pub(super) fn of(checked: &Checked) -> String {
             ));
         }
     }
+    for told in checked.events.iter().flat_map(of_events) {
+        lines.push(("tells", told));
+    }
     let shown = lines
         .iter()
         .map(|(topic, text)| format!("  {topic:<6} {text}\n"));
@@ -139,6 +143,35 @@ fn chosen_by(chosen_by: &ChosenBy) -> String {
     let ways = ways.iter().filter(|(_, claims)| !claims.is_empty());
     let ways = ways.map(|(way, claims)| format!("{way} {}", claims.join(", ")));
     ways.collect::<Vec<_>>().join("; ")
+}
+
+/// Who is told of what, one line each. The path of a URL may be a secret.
+pub(super) fn of_events(settings: &events::Settings) -> Vec<String> {
+    let file = settings.file.iter();
+    let file = file.map(|file| format!("{} to {}", kinds(file.kinds), file.path.display()));
+    let webhooks = settings.webhooks.iter().map(|hook| {
+        let (scheme, rest) = hook.url.split_once("://").unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (kinds, name) = (kinds(hook.kinds), &hook.name);
+        format!("{kinds} to the webhook {name} at {scheme}://{host}")
+    });
+    let usage = settings.usage.iter().map(|usage| {
+        let (every, path) = (show_duration(usage.every), usage.path.display());
+        format!("usage every {every} to {path}")
+    });
+    file.chain(webhooks).chain(usage).collect()
+}
+
+fn kinds(kinds: Kinds) -> String {
+    let named = [
+        ("sessions", kinds.sessions),
+        ("refusals", kinds.refusals),
+        ("limits", kinds.limits),
+        ("server", kinds.server),
+    ];
+    let wanted = named.iter().filter(|(_, is_wanted)| *is_wanted);
+    let names: Vec<_> = wanted.map(|(name, _)| *name).collect();
+    names.join(", ")
 }
 
 fn auth(auth: &auth::Settings) -> String {

@@ -11,10 +11,11 @@ use super::surroundings::Surroundings;
 use super::text::{ClientAddresses, LogFormat};
 use super::value::{At, Reader};
 use super::{
-    admin as admin_table, certificate, credentials, http, listeners, nat_discovery, prometheus,
-    realms, relay,
+    admin as admin_table, certificate, credentials, events, http, listeners, nat_discovery,
+    prometheus, realms, relay,
 };
 use crate::admission::{self, bandwidth, peer_filter, quota, rate_limit};
+use crate::events::Settings as EventSettings;
 use crate::{admin, api, metrics, net, turn};
 
 /// A configuration that can be served.
@@ -28,6 +29,8 @@ pub struct Checked {
     pub metrics: Option<metrics::Settings>,
     /// The admin API, if there is one.
     pub admin: Option<admin::Settings>,
+    /// Events and usage, if somebody is told.
+    pub events: Option<EventSettings>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -107,6 +110,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .map(|api| http::check(api, &served, host, reader));
     let metrics = (document.metrics.as_ref()).map(|table| prometheus::check(table, reader));
     let admin = (document.admin.as_ref()).map(|table| admin_table::check(table, host, reader));
+    let events = events::check(document, &auth.realm, host, reader);
     let log = &document.log.value;
     Checked {
         relay: net::Relay {
@@ -131,6 +135,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         api,
         metrics,
         admin,
+        events,
         log: LogSettings {
             format: log.format.value,
             level: log.level.value.0,

@@ -11,6 +11,7 @@ mod certificate;
 mod checked;
 mod coturn;
 mod credentials;
+mod events;
 mod http;
 mod listeners;
 mod nat_discovery;
@@ -167,10 +168,14 @@ fn warn_of_readers(document: &raw::Document, file: &str, reader: &mut Reader) {
     let more = realms().flat_map(|auth| auth.token_keys.value.iter());
     let token_keys = auth.token_keys.value.iter().chain(more);
     let token_keys = token_keys.filter_map(|key| key.value.secret.as_ref());
+    let webhooks = document.events.iter();
+    let webhooks = webhooks.flat_map(|events| events.value.webhooks.value.iter());
+    let webhooks = webhooks.filter_map(|webhook| webhook.value.secret.as_ref());
     let written = users
         .chain(keys)
         .chain(tokens)
         .chain(token_keys)
+        .chain(webhooks)
         .map(|at| &at.span);
     let ha1s = ha1s.map(|at| &at.span);
     let mut spans = shared.chain(written).chain(ha1s);

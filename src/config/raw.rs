@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use super::section::sections;
 use super::text::{
-    AfterExpiry, Algorithm, Arrival, ClientAddresses, Domain, External, Ha1, Ha1Sha256, HostName,
-    Level, LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend, UrlPath,
+    AfterExpiry, Algorithm, Arrival, ClientAddresses, Domain, EventKind, External, Ha1, Ha1Sha256,
+    HostName, Level, LogFormat, Name, Realm, SecretText, Separator, ServerName, UdpBackend,
+    UrlPath,
 };
 use super::units::{BitRate, ByteSize, DAY, Moment, Period, Ports};
-use super::uri::{Origin, PageOrigin};
+use super::uri::{Origin, PageOrigin, WebhookUrl};
 use super::value::{At, Number};
 use crate::admission::peer_filter::PeerRange;
 use crate::auth::TokenIntegrity;
@@ -34,6 +35,8 @@ sections! {
         api: Api,
         metrics: Metrics,
         admin: Admin,
+        events: Events,
+        usage: Usage,
         log: Log = "{}",
         server: Server = "{}",
     }
@@ -264,6 +267,32 @@ sections! {
         key: PathBuf,
     }
 
+    /// What happens, for others than the log.
+    struct Events {
+        file: PathBuf,
+        kinds: Vec<At<EventKind>> = r#"["sessions", "refusals", "limits", "server"]"#,
+        webhooks: Vec<At<Webhook>> = "[]",
+    }
+
+    /// Who is told of events over HTTP.
+    struct Webhook {
+        name: Name,
+        url: WebhookUrl,
+        secret: SecretText,
+        secret_file: PathBuf,
+        secret_env: String,
+        // Those of the table around it unless written.
+        kinds: Vec<At<EventKind>>,
+        timeout: Period<1, 60> = r#""5s""#,
+        ca: PathBuf,
+    }
+
+    /// What sessions relay.
+    struct Usage {
+        file: PathBuf,
+        every: Period<1, 3600> = r#""1m""#,
+    }
+
     /// What is logged, and how.
     struct Log {
         format: LogFormat = r#""text""#,
@@ -273,6 +302,8 @@ sections! {
 
     /// The process.
     struct Server {
+        // That of the host unless written.
+        name: Name,
         workers: Number<0, 1024> = "0",
         listener_receive_buffer: ByteSize = r#""4 MiB""#,
         relay_receive_buffer: ByteSize = r#""256 KiB""#,

@@ -326,6 +326,31 @@ impl Text for Algorithm {
     }
 }
 
+/// A kind of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EventKind {
+    Sessions,
+    Refusals,
+    Limits,
+    Server,
+}
+
+impl Text for EventKind {
+    const WANTED: &'static str = "\"sessions\", \"refusals\", \"limits\" or \"server\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        choose(
+            text,
+            &[
+                ("sessions", Self::Sessions),
+                ("refusals", Self::Refusals),
+                ("limits", Self::Limits),
+                ("server", Self::Server),
+            ],
+        )
+    }
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

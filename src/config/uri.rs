@@ -1,4 +1,4 @@
-//! Origins of web pages, and the URIs of STUN and TURN servers.
+//! Origins of web pages, the URIs of STUN and TURN servers, and where webhooks go.
 
 use super::value::Text;
 use crate::wire::uri::{BadUri, ServerUri, host_and_port};
@@ -68,6 +68,43 @@ impl Text for ServerUri {
     fn parse(text: &str) -> Result<Self, String> {
         let parsed = text.parse();
         parsed.map_err(|why: BadUri| format!("`{text}` does not name a server: {why}"))
+    }
+}
+
+/// Where a webhook goes.
+#[derive(Clone)]
+pub(super) struct WebhookUrl(pub String);
+
+impl Text for WebhookUrl {
+    const WANTED: &'static str = "a URL such as \"https://hooks.example.org/turn\"";
+
+    // What is wrong is said without the URL: its path may be a secret.
+    fn parse(text: &str) -> Result<Self, String> {
+        let url = text.parse::<hyper::Uri>().ok();
+        let parts = url.as_ref().and_then(|url| {
+            let (scheme, authority) = (url.scheme_str()?, url.authority()?);
+            Some((scheme, authority))
+        });
+        let Some((scheme @ ("https" | "http"), authority)) = parts else {
+            return Err("this is no URL that begins with https://".into());
+        };
+        if authority.as_str().contains('@') {
+            return Err(
+                "a URL has no user and no password here: events are signed with the secret".into(),
+            );
+        }
+        let host = authority.host().trim_matches(['[', ']']);
+        let is_here = match host.parse::<std::net::IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => host == "localhost",
+        };
+        if scheme == "http" && !is_here {
+            return Err(
+                "events would leave this host in the clear: write https://, or http:// to 127.0.0.1, [::1] or localhost"
+                    .into(),
+            );
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

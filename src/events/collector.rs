@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, interval_at};
 
 use super::counts::{Counts, Sink, add};
 use super::file::{self, LineFile};
@@ -30,7 +30,7 @@ const DAY: i64 = 24 * 60 * 60;
 /// Lines that may wait for the file.
 const LINES: usize = 16_384;
 /// How long receivers have when the server stops.
-const LAST: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_secs(3);
 
 /// What passes events on, with the runtime that it runs in.
 pub(super) struct Collector {
@@ -130,10 +130,12 @@ impl Passing {
     ) {
         let began = Instant::now();
         self.tell_of_start(observer);
+        self.tell_of_certificates(observer);
         let wants_limits = self.kinds().limits;
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut certificates = interval(CERTIFICATES_EVERY);
+        let first = tokio::time::Instant::now() + CERTIFICATES_EVERY;
+        let mut certificates = interval_at(first, CERTIFICATES_EVERY);
         let mut asked = JoinSet::new();
         loop {
             tokio::select! {

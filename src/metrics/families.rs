@@ -107,6 +107,16 @@ families! {
             "When a certificate ends, in seconds since 1970, by its file.";
         CREDENTIALS: Counter "uturn_credentials_issued_total",
             "Credentials that the HTTP interface has issued, by the name of the API key or token key.";
+        EVENTS_PASSED_ON: Counter "uturn_events_passed_on_total",
+            "Events, and lines of usage, that were written to a file or that a webhook has taken, by sink and the webhook's name.";
+        EVENTS_LOST: Counter "uturn_events_lost_total",
+            "Events that were not, because a queue was full, a file could not be written or a webhook did not take them. Sink queue: before they reached any.";
+        EVENTS_QUEUED: Gauge "uturn_events_queued",
+            "Events that wait to be written or sent.";
+        WEBHOOK_DELIVERIES: Counter "uturn_webhook_deliveries_total",
+            "Deliveries, of up to 100 events each, that a webhook has taken, or that were given up.";
+        WEBHOOK_RETRIES: Counter "uturn_webhook_retries_total",
+            "Attempts at a delivery after the first one.";
     }
 
     /// Coturn's.

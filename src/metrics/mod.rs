@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
 use crate::api::{self, Bounds, IssuedCounts, Served, StartError};
+use crate::events;
 use crate::net::Observer;
 pub use exposition::CONTENT_TYPE as TEXT_FORMAT;
 use exposition::Exposition;
@@ -46,10 +47,15 @@ pub struct Page {
 }
 
 impl Page {
-    /// Of a relay, and of the HTTP interface beside it.
-    pub fn new(observer: Observer, issued: Option<Arc<IssuedCounts>>, coturn_names: bool) -> Self {
+    /// Of a relay, and of the HTTP interface and the events beside it.
+    pub fn new(
+        observer: Observer,
+        issued: Option<Arc<IssuedCounts>>,
+        events: Option<Arc<events::Counts>>,
+        coturn_names: bool,
+    ) -> Self {
         Self {
-            sources: Sources::new(observer, issued),
+            sources: Sources::new(observer, issued, events),
             coturn_names,
         }
     }
@@ -70,16 +76,16 @@ impl Running {
     }
 }
 
-/// Shows the metrics of a relay, and of the HTTP interface beside it, by a thread of its own.
+/// Shows the metrics of a relay, and of the HTTP interface and the events beside it, by a thread of its own.
 pub fn start(
     settings: Settings,
     observer: Observer,
     issued: Option<Arc<IssuedCounts>>,
+    events: Option<Arc<events::Counts>>,
 ) -> Result<Running, StartError> {
     let shown = Arc::new(Shown {
         path: settings.path,
-        coturn_names: settings.coturn_names,
-        sources: Sources::new(observer, issued),
+        page: Page::new(observer, issued, events, settings.coturn_names),
         making: Arc::new(Semaphore::new(AT_A_TIME)),
     });
     let answer = move |method: Method, uri: Uri| {
@@ -92,8 +98,7 @@ pub fn start(
 
 struct Shown {
     path: String,
-    coturn_names: bool,
-    sources: Sources,
+    page: Page,
     making: Arc<Semaphore>,
 }
 
@@ -112,7 +117,7 @@ impl Shown {
         // Workers are waited for, and the place is kept although the client may be gone.
         let made = tokio::task::spawn_blocking(move || {
             let _making = making;
-            text(&self.sources.collect(), self.coturn_names)
+            self.page.text()
         });
         match made.await {
             Ok(page) => ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], page).into_response(),

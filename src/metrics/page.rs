@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::exposition::Exposition;
 use super::families as family;
-use super::snapshot::Snapshot;
+use super::snapshot::{SeenSink, Snapshot};
 use crate::net::{ConnectionCounters, Listener, ListenerTransport, Report};
 use crate::turn::{
     AllocationKind, Amount, Direction, DropReason, Durations, ERROR_CODES, EndReason, Families,
@@ -56,6 +56,35 @@ pub(super) fn add(page: &mut Exposition, shown: &Snapshot) {
     let mut samples = page.family(&family::CREDENTIALS);
     for (proof, name, count) in &shown.issued {
         samples.add(&[("by", proof.label()), ("name", name)], count);
+    }
+    events(page, shown);
+}
+
+/// What became of events, by where they go.
+fn events(page: &mut Exposition, shown: &Snapshot) {
+    type Number = fn(&SeenSink) -> u64;
+    let rows: [(_, Number); 3] = [
+        (&family::EVENTS_PASSED_ON, |sink| sink.passed_on),
+        (&family::EVENTS_LOST, |sink| sink.lost),
+        (&family::EVENTS_QUEUED, |sink| sink.queued),
+    ];
+    for (family, number) in rows {
+        let mut samples = page.family(family);
+        for sink in &shown.sinks {
+            let labels = [("sink", sink.label), ("name", sink.name())];
+            samples.add(&labels, number(sink));
+        }
+    }
+    let webhooks = || shown.sinks.iter().filter(|sink| sink.name.is_some());
+    let mut samples = page.family(&family::WEBHOOK_DELIVERIES);
+    for hook in webhooks() {
+        for (outcome, count) in [("delivered", hook.delivered), ("failed", hook.failed)] {
+            samples.add(&[("name", hook.name()), ("outcome", outcome)], count);
+        }
+    }
+    let mut samples = page.family(&family::WEBHOOK_RETRIES);
+    for hook in webhooks() {
+        samples.add(&[("name", hook.name())], hook.retried);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use crate::api::{IssuedCounts, Proof};
+use crate::events::{Counts, Sink};
 use crate::lock::Lock;
 use crate::net::{CertificateEnd, Limits, Observer, PortPool, Report};
 
@@ -12,6 +13,8 @@ pub(super) struct Sources {
     pub(super) observer: Observer,
     /// Where credentials are issued.
     pub(super) issued: Option<Arc<IssuedCounts>>,
+    /// What became of events.
+    pub(super) events: Option<Arc<Counts>>,
     /// What each worker has answered last: a counter that went back would look like a new start.
     pub(super) last: Lock<Vec<Option<Report>>>,
 }
@@ -25,8 +28,22 @@ pub(super) struct Snapshot {
     /// Seconds since 1970.
     pub(super) started: u64,
     pub(super) issued: Vec<(Proof, String, u64)>,
+    pub(super) sinks: Vec<SeenSink>,
     /// Open, and how many may be.
     pub(super) descriptors: Option<(u64, u64)>,
+}
+
+/// What became of the events for one sink.
+pub(super) struct SeenSink {
+    pub(super) label: &'static str,
+    /// Of a webhook.
+    pub(super) name: Option<String>,
+    pub(super) passed_on: u64,
+    pub(super) lost: u64,
+    pub(super) queued: u64,
+    pub(super) delivered: u64,
+    pub(super) failed: u64,
+    pub(super) retried: u64,
 }
 
 /// What is known of a worker.
@@ -37,10 +54,15 @@ pub(super) struct Seen {
 }
 
 impl Sources {
-    pub(super) fn new(observer: Observer, issued: Option<Arc<IssuedCounts>>) -> Self {
+    pub(super) fn new(
+        observer: Observer,
+        issued: Option<Arc<IssuedCounts>>,
+        events: Option<Arc<Counts>>,
+    ) -> Self {
         Self {
             observer,
             issued,
+            events,
             last: Lock::default(),
         }
     }
@@ -66,6 +88,20 @@ impl Sources {
         drop(last);
         let issued = self.issued.iter().flat_map(|issued| issued.all());
         let issued = issued.map(|(proof, name, count)| (proof, name.to_owned(), count));
+        let sinks = self.events.iter().flat_map(|counts| counts.all());
+        let sinks = sinks.map(|(sink, counts)| SeenSink {
+            label: sink.label(),
+            name: match sink {
+                Sink::Webhook(name) => Some(name.to_owned()),
+                Sink::Queue | Sink::File | Sink::Usage => None,
+            },
+            passed_on: counts.passed_on(),
+            lost: counts.lost(),
+            queued: counts.queued(),
+            delivered: counts.delivered(),
+            failed: counts.failed(),
+            retried: counts.retried(),
+        });
         let started = observer.started().duration_since(UNIX_EPOCH);
         Snapshot {
             workers,
@@ -74,8 +110,16 @@ impl Sources {
             certificates: observer.certificates().to_vec(),
             started: started.unwrap_or_default().as_secs(),
             issued: issued.collect(),
+            sinks: sinks.collect(),
             descriptors: crate::net::descriptors(),
         }
+    }
+}
+
+impl SeenSink {
+    /// The name of a webhook; nothing for what there is once.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Told {
 
 /// What a worker tells.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are events")]
 pub enum What {
     /// What its relay has said.
     Event {

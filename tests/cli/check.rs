@@ -44,3 +44,28 @@ fn check_exits_with_1_and_serve_with_2_for_the_same_problems() {
     }
     assert!(stderr(&serve).contains("nothing was started"));
 }
+
+#[test]
+fn check_shows_who_is_told_of_events_without_the_secrets() {
+    let directory = Directory::new("check-events");
+    let file = directory.config(
+        "[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n\
+         [events]\nfile = \"events.jsonl\"\nkinds = [\"limits\"]\n\
+         [[events.webhooks]]\nname = \"billing\"\nkinds = [\"sessions\", \"server\"]\n\
+         url = \"https://b.example/who-knows-this-may-send\"\nsecret = \"q7Jv0aXzq7Jv0aXz\"\n\
+         [usage]\nfile = \"usage.jsonl\"\n",
+    );
+    let output = run(&["check", text(&file)]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let summary = stdout(&output);
+    for part in [
+        "  tells  limits to ",
+        "events.jsonl\n",
+        "  tells  sessions, server to the webhook billing at https://b.example\n",
+        "  tells  usage every 1m to ",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    let all = format!("{summary}{}", stderr(&output));
+    assert!(!all.contains("who-knows") && !all.contains("q7Jv"), "{all}");
+}

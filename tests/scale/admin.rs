@@ -66,7 +66,7 @@ fn serve() -> Served {
             },
         }),
     };
-    let page = Page::new(relay.observer(), None, false);
+    let page = Page::new(relay.observer(), None, None, false);
     let admin = admin::start(settings, relay.observer(), page).expect("it starts");
     Served {
         relay,

@@ -37,7 +37,7 @@ impl Shown {
             path: "/metrics".to_owned(),
             coturn_names: true,
         };
-        let metrics = metrics::start(settings, running.observer(), None).expect("it starts");
+        let metrics = metrics::start(settings, running.observer(), None, None).expect("it starts");
         Self { running, metrics }
     }
 

@@ -151,7 +151,7 @@ options! {
         "mysql-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
         "mongo-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
         "redis-userdb" Value Decision "uturn reads no database: export users to [[auth.users]] and secrets to `shared_secrets`";
-        "redis-statsdb" Value Decision "uturn writes no database: the log has a line for each allocation with what it moved";
+        "redis-statsdb" Value Decision "uturn writes no database: [usage] has a file with what each session relays, and [[events.webhooks]] tell of each that begins or ends";
         "secret-key-file" Value Decision "it opens encrypted passwords of a MySQL database: export these users with their HA1";
         "oauth" Flag Decision "the keys are in coturn's database: write them as [[auth.token_keys]], with `token_integrity = \"coturn\"` in [auth]";
         "server-name" Value Decision "`token_server_name` in [auth], once there is an [[auth.token_keys]]; nothing else needs it";

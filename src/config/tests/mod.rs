@@ -4,6 +4,7 @@ mod addresses;
 mod admin;
 mod certificates;
 mod credentials;
+mod events;
 mod http;
 mod metrics;
 mod nat_discovery;

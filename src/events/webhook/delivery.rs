@@ -129,7 +129,9 @@ impl<P: Post> Sender<P> {
     }
 
     fn complain(&mut self, queue: &Queue, why: &str, consequence: &str) {
-        let is_due = (self.complained).is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        // When the server stops it is the last chance to say so.
+        let is_due = (self.complained).is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY)
+            || *self.stopping.borrow();
         if is_due {
             let (name, lost) = (queue.name(), queue.counts().lost());
             tracing::warn!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::exposition::Family;
 use super::families::{COTURN, DURATIONS, OWN};
-use super::snapshot::{Seen, Snapshot};
+use super::snapshot::{Seen, SeenSink, Snapshot};
 use super::text;
 use crate::api::Proof;
 use crate::net::{
@@ -62,6 +62,19 @@ fn snapshot() -> Snapshot {
             not_after: Some(1_800_000_000),
         }],
         started: 1_700_000_000,
+        sinks: [("queue", None), ("webhook", Some("hook\"".to_owned()))]
+            .into_iter()
+            .map(|(label, name)| SeenSink {
+                label,
+                name,
+                passed_on: 1,
+                lost: 2,
+                queued: 3,
+                delivered: 4,
+                failed: 5,
+                retried: 6,
+            })
+            .collect(),
         issued: vec![(Proof::Key, "web\n".to_owned(), 3)],
         descriptors: Some((10, 1024)),
     }
@@ -177,6 +190,8 @@ fn workers_are_added_up_and_each_is_told_apart() {
     assert_eq!(value("uturn_relay_ports_used{address=\"192.0.2.1\"}"), "7");
     let issued = "uturn_credentials_issued_total{by=\"key\",name=\"web\\n\"}";
     assert_eq!(value(issued), "3");
+    let lost = "uturn_events_lost_total{sink=\"webhook\",name=\"hook\\\"\"}";
+    assert_eq!(value(lost), "2");
 }
 
 #[test]
