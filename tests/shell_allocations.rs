@@ -20,6 +20,7 @@ mod support;
 
 use client::{Client, Credentials, Link, Peer};
 use uturn::auth::{Secret, UnixTime, mint};
+use uturn::events;
 use uturn::net::{self, Certificate, Listener, ListenerTransport};
 
 struct Counting;
@@ -83,6 +84,20 @@ fn a_worker_allocates_nothing_for_a_packet() {
         transport: ListenerTransport::Dtls,
         ..relay.net.listeners[0]
     });
+    // Whoever is told of events is told nothing of packets.
+    let (tap, _prepared) = events::prepare(events::Settings {
+        server: "turn-1".to_owned(),
+        realm: support::REALM.to_owned(),
+        full_addresses: true,
+        allocations: 8,
+        file: None,
+        webhooks: Vec::new(),
+        usage: Some(events::UsageSettings {
+            path: "/dev/null".into(),
+            every: Duration::from_secs(1),
+        }),
+    });
+    relay.net.events = Some(tap);
     let running = net::start(relay).unwrap();
     let [udp, dtls] = running.listeners() else {
         panic!("two listeners");

@@ -20,6 +20,7 @@ mod connections;
 mod crowd;
 mod descriptors;
 mod dtls;
+mod events;
 mod fairness;
 mod idle;
 mod locks;

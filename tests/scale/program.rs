@@ -244,7 +244,7 @@ impl Program {
         self.lines("worker stopped")
     }
 
-    fn signal(&self, signal: libc::c_int) {
+    pub fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
         // SAFETY: takes no pointer; the child has not been waited for, so the number is its.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
