@@ -1,7 +1,7 @@
 //! The thread between workers and receivers: it makes lines, looks at limits and certificates, and waits for nobody.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -87,8 +87,12 @@ impl Collector {
         }
         drop(entered);
         let file = settings.file.map(|settings| {
-            let file = LineFile::new(&settings.path, "events", reopen);
-            ToFile::start(settings.kinds, file, &writer, &counts)
+            let (writer, counts) = (writer.clone(), Arc::clone(&counts));
+            ToFile::start(settings.kinds, move |lines| {
+                // Here, as even to open it may take its time.
+                let file = LineFile::new(&settings.path, "events", reopen);
+                file::run(lines, file, &writer, &counts);
+            })
         });
         let passing = Passing {
             writer,
@@ -145,6 +149,7 @@ impl Passing {
                 },
                 _ = &mut stop => break,
                 _ = look.tick() => {
+                    self.note_waiting(told.len());
                     self.tell_of_lost();
                     if wants_limits && asked.is_empty() {
                         let observer = observer.clone();
@@ -200,6 +205,12 @@ impl Passing {
             listeners,
         };
         self.tell(|kinds| kinds.server, body);
+    }
+
+    fn note_waiting(&self, events: usize) {
+        if let Some(counts) = self.counts.of(Sink::Queue) {
+            counts.queued.store(events as u64, Ordering::Relaxed);
+        }
     }
 
     /// Says to everybody that something did not even come here.
@@ -265,6 +276,7 @@ impl Passing {
         };
         let all = async { while self.clients.join_next().await.is_some() {} };
         let _ = tokio::join!(file_ended, tokio::time::timeout(LAST, all));
+        self.clients.abort_all();
         for (_, queue) in &self.webhooks {
             let events = queue.give_up();
             if events > 0 {
@@ -278,21 +290,19 @@ impl Passing {
 }
 
 impl ToFile {
+    /// Starts the thread, which does this `work`.
     fn start(
         kinds: Kinds,
-        file: LineFile,
-        writer: &Writer,
-        counts: &Arc<Counts>,
+        work: impl FnOnce(&Receiver<Arc<str>>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (lines, written) = sync_channel(LINES);
         let (end, ended) = std::sync::mpsc::channel();
-        let (writer, counts) = (writer.clone(), Arc::clone(counts));
         let thread = thread::Builder::new()
             .name("uturn-events-file".to_owned())
             .spawn(move || {
                 // Dropped when the thread ends, however it does.
                 let _end: std::sync::mpsc::Sender<()> = end;
-                file::run(&written, file, &writer, &counts);
+                work(&written);
             })?;
         Ok(Self {
             kinds,
@@ -310,9 +320,7 @@ impl ToFile {
         // Before it is sent, or it could be taken off first.
         add(&counts.queued, 1);
         if self.lines.try_send(line).is_err() {
-            counts
-                .queued
-                .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            counts.queued.fetch_sub(1, Ordering::Relaxed);
             add(&counts.lost, 1);
         }
     }

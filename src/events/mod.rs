@@ -213,14 +213,11 @@ impl Prepared {
             threads: Vec::new(),
         };
         if let Some(usage) = settings.usage.clone() {
-            let usage = usage::Usage::new(
-                &usage,
-                writer.clone(),
-                Arc::clone(&counts),
-                Arc::clone(&reopen),
-            );
-            let observer = observer.clone();
+            let (observer, writer) = (observer.clone(), writer.clone());
+            let (counts, reopen) = (Arc::clone(&counts), Arc::clone(&reopen));
             running.spawn("uturn-usage", move |stop| {
+                // Here, as even to open the file may take its time.
+                let usage = usage::Usage::new(&usage, writer, counts, reopen);
                 usage.run(ended, observer, stop);
             })?;
         }
@@ -290,10 +287,13 @@ impl Drop for Running {
 /// How long a thread is waited for: a file system may not answer.
 const LONGEST_STOP: Duration = Duration::from_secs(8);
 
+/// Threads that look names up, or wait for workers.
+const MOST_BLOCKING: usize = 64;
+
 /// A runtime for one thread.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(MOST_BLOCKING)
         .build()
 }

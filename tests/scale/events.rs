@@ -477,7 +477,12 @@ fn a_receiver_that_hangs_costs_the_relay_nothing() {
         median(times)
     };
     let (address, arrived) = receiver((0..1000).map(|_| Do::Hang).collect());
+    let (good, taken) = receiver(Vec::new());
     let mut telling = Telling::start("hanging", |_, settings| {
+        settings.webhooks.push(Webhook {
+            name: "good".to_owned(),
+            ..webhook(good)
+        });
         settings.webhooks.push(Webhook {
             timeout: Duration::from_secs(60),
             ..webhook(address)
@@ -503,12 +508,23 @@ fn a_receiver_that_hangs_costs_the_relay_nothing() {
         told < quiet * 3 + Duration::from_millis(1),
         "{quiet:?}, {told:?}"
     );
+    let counts = telling.counts();
     let began = Instant::now();
     telling.stop();
     assert!(
         began.elapsed() < Duration::from_secs(6),
         "it is not waited for"
     );
+    // Who takes what it is sent has had everything, and of the other one everything is counted.
+    let [good, hanging] = ["good", "hook"].map(|name| counts.of(Sink::Webhook(name)).unwrap());
+    let events: usize = taken
+        .try_iter()
+        .map(|delivery| delivery.events().len())
+        .sum();
+    assert_eq!((good.passed_on(), good.lost()), (events as u64, 0));
+    assert_eq!((hanging.passed_on(), hanging.lost()), (0, events as u64));
+    let file = counts.of(Sink::File).unwrap();
+    assert_eq!((file.passed_on(), file.lost()), (0, events as u64));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(in crate::events) struct Queue {
 struct Waiting {
     lines: VecDeque<Arc<str>>,
     bytes: usize,
+    /// Events of the delivery that is underway.
+    underway: usize,
     /// Events that are lost, and that the receiver has not been told of.
     lost: u64,
     is_closed: bool,
@@ -94,10 +96,10 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Gives up what waits, and returns how much that was.
+    /// Gives up what waits and what is underway, and returns how much that was.
     pub(in crate::events) fn give_up(&self) -> usize {
         let mut waiting = self.waiting.hold();
-        let given_up = waiting.lines.len();
+        let given_up = waiting.lines.len() + waiting.underway;
         add(&self.counts().lost, given_up as u64);
         *waiting = Waiting {
             is_closed: true,
@@ -107,8 +109,10 @@ impl Queue {
         given_up
     }
 
-    /// The next events to send: once there are enough, or after a second. None once the queue is closed and empty.
+    /// The next events to send: once there are enough, or after a second. None once the queue is closed and empty. Those before have
+    /// been sent, or noted as lost.
     pub(super) async fn next(&self) -> Option<Batch> {
+        self.waiting.hold().underway = 0;
         while self.waiting.hold().lines.is_empty() {
             if self.waiting.hold().is_closed {
                 return None;
@@ -126,6 +130,7 @@ impl Queue {
         let count = waiting.lines.len().min(BATCH);
         let lines: Vec<_> = waiting.lines.drain(..count).collect();
         waiting.bytes -= lines.iter().map(|line| line.len()).sum::<usize>();
+        waiting.underway = lines.len();
         let lost = std::mem::take(&mut waiting.lost);
         self.note(&waiting);
         Some(Batch { lines, lost })
