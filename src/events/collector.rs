@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ const CERTIFICATES_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long before its end a certificate is told of, once a day.
 const SOON: i64 = 14 * DAY;
 const DAY: i64 = 24 * 60 * 60;
-/// Lines that may wait for the file.
+/// Lines that may wait for the file, beside one for each allocation.
 const LINES: usize = 16_384;
 /// How long receivers have when the server stops.
 const LAST: Duration = Duration::from_secs(3);
@@ -86,9 +86,10 @@ impl Collector {
             webhooks.push((webhook.kinds, queue));
         }
         drop(entered);
+        let room = settings.allocations + LINES;
         let file = settings.file.map(|settings| {
             let (writer, counts) = (writer.clone(), Arc::clone(&counts));
-            ToFile::start(settings.kinds, move |lines| {
+            ToFile::start(settings.kinds, room, move |lines| {
                 // Here, as even to open it may take its time.
                 let file = LineFile::new(&settings.path, "events", reopen);
                 file::run(lines, file, &writer, &counts);
@@ -271,7 +272,12 @@ impl Passing {
         let file_ended = async {
             if let Some(ToFile { lines, ended, .. }) = file {
                 drop(lines);
-                let _ = tokio::task::spawn_blocking(move || ended.recv_timeout(LAST)).await;
+                let wait = tokio::task::spawn_blocking(move || ended.recv_timeout(LAST));
+                if let Ok(Err(RecvTimeoutError::Timeout)) = wait.await {
+                    tracing::warn!(
+                        "the file of events was not written to its end before the server stopped"
+                    );
+                }
             }
         };
         let all = async { while self.clients.join_next().await.is_some() {} };
@@ -290,12 +296,13 @@ impl Passing {
 }
 
 impl ToFile {
-    /// Starts the thread, which does this `work`.
+    /// Starts the thread, which does this `work`; there is `room` for so many lines that wait.
     fn start(
         kinds: Kinds,
+        room: usize,
         work: impl FnOnce(&Receiver<Arc<str>>) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (lines, written) = sync_channel(LINES);
+        let (lines, written) = sync_channel(room);
         let (end, ended) = std::sync::mpsc::channel();
         let thread = thread::Builder::new()
             .name("uturn-events-file".to_owned())
