@@ -273,7 +273,7 @@ impl Remote {
         let mut session =
             ClientConnection::new(Arc::clone(tls), name).map_err(|error| unreachable(&error))?;
         while session.is_handshaking() {
-            (session.complete_io(&mut stream)).map_err(|error| unreachable(&error))?;
+            (session.complete_io(&mut stream)).map_err(|error| unreachable(&handshake(&error)))?;
         }
         (stream.set_read_timeout(patience)).map_err(|error| unreachable(&error))?;
         Ok(StreamOwned::new(session, stream))
@@ -315,6 +315,31 @@ fn lost(name: &str, error: &io::Error) -> Error {
         _ => error.to_string(),
     };
     Error::Unreachable(format!("no answer from {name}: {why}"))
+}
+
+/// Why a TLS handshake came to nothing.
+fn handshake(error: &io::Error) -> String {
+    use rustls::CertificateError as Why;
+    let within = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(rustls::Error::InvalidCertificate(why)) = within else {
+        return format!("no TLS: {error}");
+    };
+    match why {
+        Why::Expired | Why::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "its certificate is for other names: name it in --url as its certificate does".to_owned()
+        }
+        Why::UnknownIssuer => {
+            "its certificate is from nobody that is believed here: --ca names a file to believe"
+                .to_owned()
+        }
+        // What `openssl req -x509` makes unless it is told otherwise.
+        Why::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "its certificate is one that signs others: make one with -addext basicConstraints=CA:FALSE"
+                .to_owned()
+        }
+        other => format!("its certificate is not good: {other}"),
+    }
 }
 
 /// What precedes the body of an answer.

@@ -82,11 +82,15 @@ impl Served {
     }
 
     fn tls(&self) -> Arc<ClientConfig> {
+        Self::tls_of(self.roots.clone())
+    }
+
+    fn tls_of(roots: RootCertStore) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions that there are")
-            .with_root_certificates(self.roots.clone())
+            .with_root_certificates(roots)
             .with_no_client_auth();
         Arc::new(config)
     }
@@ -422,6 +426,23 @@ fn over_the_network_nothing_is_told_without_the_token() {
         let is_401 = matches!(refused, Err(Error::Refused { status: 401, .. }));
         assert!(is_401, "{token}: {refused:?}");
     }
+    let at = |host: &str, tls| {
+        let asked = Client::remote(Remote {
+            host: host.to_owned(),
+            port: served.admin.addresses()[0].port(),
+            token: Secret::new(TOKEN),
+            tls,
+        });
+        asked.server().expect_err("a refusal").to_string()
+    };
+    let other = at("127.0.0.1", served.tls());
+    assert!(other.contains("for other names"), "{other}");
+    let strangers = Served::tls_of(RootCertStore::empty());
+    let unknown = at("localhost", strangers);
+    assert!(
+        unknown.contains("--ca names a file to believe"),
+        "{unknown}"
+    );
     let address = served.admin.addresses()[0];
     let connect = || {
         let stream = TcpStream::connect(address).expect("it listens");
