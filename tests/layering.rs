@@ -53,7 +53,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
-            "config", "explain", "probe", "load", "net", "turn", "auth", "wire",
+            "config",
+            "explain",
+            "probe",
+            "load",
+            "net",
+            "turn",
+            "auth",
+            "admission",
+            "wire",
         ],
     ),
     ("probe", &["load", "auth", "wire"]),

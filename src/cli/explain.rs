@@ -10,11 +10,14 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{BAD_CONFIGURATION, ConfigFile, FAILED, FINE, complain, refuse};
-use crate::auth::{Secret, UnixTime};
+use crate::admission::peer_filter::PeerFilter;
+use crate::auth::{Authenticator, Secret, UnixTime};
 use crate::config::{self, Loaded};
 use crate::explain::{
-    CodeExplanation, PeerExplanation, RealmRules, UsernameExplanation, codes, peer, username,
+    CodeExplanation, Deciders, PeerExplanation, RealmRules, UsernameExplanation, codes, peer,
+    username,
 };
+use crate::turn::RelayedAddresses;
 
 /// Explain a decision of the server: about a peer, a user name, or an error code
 ///
@@ -113,8 +116,12 @@ fn explained(topic: &Topic) -> Result<u8, Option<String>> {
             let loaded = load(common)?;
             let rules = rules_of(&loaded, common)?;
             let net = &loaded.checked.relay.net;
-            let relays = (net.relay_addresses.as_slice(), &net.relay_ports);
-            let found = peer(&rules, relays, *address, *port);
+            let deciders = Deciders {
+                filter: &PeerFilter::new(rules.peers),
+                relayed: &RelayedAddresses::new(&net.relay_addresses, net.relay_ports.clone()),
+                ports: &net.relay_ports,
+            };
+            let found = peer(&rules, &deciders, *address, *port);
             print(&found, common.json, of_peer);
             Ok(if found.reached { FINE } else { FAILED })
         }
@@ -134,7 +141,14 @@ fn explained(topic: &Topic) -> Result<u8, Option<String>> {
             let rules = rules_of(&loaded, common)?;
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             let now = at.unwrap_or(UnixTime(now.unwrap_or_default().as_secs()));
-            let found = username(&rules, name, password.as_ref().map(Secret::expose), now);
+            let known = Authenticator::new(rules.auth.clone());
+            let found = username(
+                &rules,
+                &known,
+                name,
+                password.as_ref().map(Secret::expose),
+                now,
+            );
             print(&found, common.json, of_username);
             Ok(if found.accepted == Some(false) {
                 FAILED

@@ -10,7 +10,7 @@ mod time;
 mod username;
 
 pub use code::{CodeExplanation, Reason, codes};
-pub use peer::{Carries, PeerExplanation, peer};
+pub use peer::{Carries, Deciders, PeerExplanation, peer};
 pub use time::{Moment, in_words, utc};
 pub use username::{Limit, UsernameExplanation, username};
 

@@ -1,13 +1,13 @@
 //! Whether a peer may be reached, and by which rule.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
 use super::RealmRules;
 use crate::admission::peer_filter::{DecidedBy, PeerFilter, PeerRange, SPECIAL_PURPOSE};
-use crate::turn::{Reject, RelayAddress};
+use crate::turn::{Family, Protocol, Reject, RelayedAddresses};
 
 /// What becomes of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,7 +24,8 @@ pub struct PeerExplanation {
     pub judged: IpAddr,
     /// The IPv4 addresses that the peer's is taken to carry; each has to pass.
     pub carries: Vec<Carries>,
-    /// The kind of the rule: none, allowed, denied, special-purpose, own-address, unspecified, multicast, broadcast.
+    /// The kind of the rule: none, allowed, denied, special-purpose, own-address, unspecified,
+    /// multicast, broadcast, relayed-address.
     pub rule: &'static str,
     /// The range, where the rule is one.
     pub range: Option<String>,
@@ -51,17 +52,34 @@ pub struct Carries {
     pub address: Ipv4Addr,
 }
 
-/// Explains what becomes of a peer, as a server would decide that relays from `relays`.
+/// What decides about peers: that of a server that runs, or made from settings.
+#[derive(Clone, Copy)]
+pub struct Deciders<'a> {
+    /// Which peers may be reached.
+    pub filter: &'a PeerFilter,
+    /// Which relayed transport addresses there are, and which of them are open.
+    pub relayed: &'a RelayedAddresses,
+    /// Where their ports are taken from.
+    pub ports: &'a RangeInclusive<u16>,
+}
+
+/// Explains what becomes of a peer, in the order in which the relay decides.
 pub fn peer(
     rules: &RealmRules<'_>,
-    relays: (&[RelayAddress], &RangeInclusive<u16>),
+    deciders: &Deciders<'_>,
     address: IpAddr,
     port: Option<u16>,
 ) -> PeerExplanation {
-    let filter = PeerFilter::new(rules.peers);
-    let decision = filter.explain(address);
-    let reached = decision.verdict.is_ok();
+    let relayed = deciders.relayed;
+    let is_open = port.is_some_and(|port| {
+        let peer = SocketAddr::new(address, port);
+        let open = |protocol| relayed.open_behind(peer, protocol).is_some();
+        Protocol::ALL.into_iter().any(open)
+    });
+    let decision = deciders.filter.explain(address);
+    let reached = is_open || decision.verdict.is_ok();
     let (rule, range) = match &decision.by {
+        _ if is_open => ("relayed-address", None),
         DecidedBy::NoRule => ("none", None),
         DecidedBy::Allowed(range) => ("allowed", Some(range)),
         DecidedBy::Denied(range) => ("denied", Some(range)),
@@ -78,17 +96,15 @@ pub fn peer(
             .map(|(_, what)| (*what).to_owned()),
         _ => None,
     };
-    let places = places(rules, &decision.by);
-    let is_relays =
-        (relays.0.iter()).any(|relay| relay.bind == address || relay.external == Some(address));
-    let refused = decision
-        .verdict
-        .as_ref()
-        .err()
-        .map(|denied| match is_relays {
-            true => Reject::NotRelayed,
-            false => Reject::PeerDenied(*denied),
-        });
+    let places = match is_open {
+        true => Vec::new(),
+        false => places(rules, &decision.by),
+    };
+    let refused = decision.verdict.as_ref().err().filter(|_| !is_open);
+    let refused = refused.map(|denied| match relayed.is_ours(address) {
+        true => Reject::NotRelayed,
+        false => Reject::PeerDenied(*denied),
+    });
     let carries: Vec<_> = (decision.carries.iter())
         .map(|carried| Carries {
             form: carried.form,
@@ -112,6 +128,7 @@ pub fn peer(
     };
     let range_text = range.map(String::as_str).unwrap_or_default();
     let because = match &decision.by {
+        _ if is_open => "a relayed transport address of this server that is open".to_owned(),
         DecidedBy::NoRule => "denied by no rule".to_owned(),
         DecidedBy::Allowed(_) => format!("allowed by {range_text}{at}, which beats what denies it"),
         DecidedBy::Denied(_) => format!("denied by {range_text}{at}"),
@@ -129,7 +146,10 @@ pub fn peer(
         .map(|port| format!(", port {port},"))
         .unwrap_or_default();
     let why = format!("{verb}: {}{because}.", with_port(&subject, address, &shown));
-    let notes = notes(&decision.by, is_relays, address, port, relays.1);
+    let notes = match is_open {
+        true => Vec::new(),
+        false => notes(&decision.by, deciders, address, port),
+    };
     PeerExplanation {
         peer: address,
         port,
@@ -181,13 +201,19 @@ fn places(rules: &RealmRules<'_>, by: &DecidedBy) -> Vec<String> {
 
 fn notes(
     by: &DecidedBy,
-    is_relays: bool,
+    deciders: &Deciders<'_>,
     address: IpAddr,
     port: Option<u16>,
-    ports: &RangeInclusive<u16>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    if is_relays {
+    let ports = deciders.ports;
+    if !deciders.relayed.has(Family::of(address)) {
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        notes.push(format!(
+            "This server relays from no {family} address: clients are refused such a peer with 443, whatever the rules say."
+        ));
+    }
+    if deciders.relayed.is_ours(address) {
         let (first, last) = (ports.start(), ports.end());
         notes.push(match port {
             Some(port) if !ports.contains(&port) => format!(
@@ -220,6 +246,7 @@ mod tests {
     use crate::admission::peer_filter;
     use crate::explain::RealmPlaces;
     use crate::explain::username::tests::{auth, quotas};
+    use crate::turn::RelayAddress;
 
     fn explain(address: &str, port: Option<u16>) -> PeerExplanation {
         let range = |text: &str| text.parse().expect(text);
@@ -246,12 +273,12 @@ mod tests {
             external: None,
         }];
         let ports = 49152..=65535;
-        peer(
-            &rules,
-            (&relays, &ports),
-            address.parse().expect(address),
-            port,
-        )
+        let deciders = Deciders {
+            filter: &PeerFilter::new(&peers),
+            relayed: &RelayedAddresses::new(&relays, ports.clone()),
+            ports: &ports,
+        };
+        peer(&rules, &deciders, address.parse().expect(address), port)
     }
 
     #[test]
@@ -314,5 +341,11 @@ mod tests {
                 .starts_with("Denied: 5.6.7.8, port 50000, is an address of this host")
         );
         assert!(explain("5.6.7.8", Some(80)).notes[0].contains("not from port 80"));
+    }
+
+    #[test]
+    fn a_family_that_is_not_relayed_is_told() {
+        assert!(explain("2a00::7", None).notes[0].contains("no IPv6 address"));
+        assert!(explain("1.1.1.1", None).notes.is_empty());
     }
 }

@@ -48,14 +48,14 @@ pub struct Limit {
     pub place: String,
 }
 
-/// Explains what becomes of a request with this name and, if one is given, this password.
+/// Explains what this authenticator makes of a request with this name and, if one is given, this password.
 pub fn username(
     rules: &RealmRules<'_>,
+    authenticator: &Authenticator,
     name: &str,
     password: Option<&[u8]>,
     now: UnixTime,
 ) -> UsernameExplanation {
-    let authenticator = Authenticator::new(rules.auth.clone());
     let decision = authenticator.explain(name, password, now);
     let refused = (decision.verdict.as_ref().err()).map(|error| Reject::BadCredentials(*error));
     let is_token = matches!(decision.kind, NameKind::TokenKey { .. });
@@ -294,7 +294,8 @@ pub(super) mod tests {
             quotas: &quotas(),
             places: &places,
         };
-        username(&rules, name, password.map(str::as_bytes), NOW)
+        let known = Authenticator::new(auth());
+        username(&rules, &known, name, password.map(str::as_bytes), NOW)
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::net::UdpSocket;
 use std::path::Path;
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 use super::{Directory, PATIENCE, Running, run, stderr, stdout, text, uturn};
@@ -117,6 +118,81 @@ fn the_stun_server_that_is_named_tells_the_external_address() {
         wrong[0]["mend"][0], "external = [\"192.0.2.7\"] in [relay]",
         "{wrong:?}"
     );
+}
+
+/// An authority, one that it vouches for, and a certificate that this one signs; in PEM, the key last.
+fn chain() -> [String; 4] {
+    let key = || KeyPair::generate().expect("a key");
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    };
+    let (root_key, middle_key, leaf_key) = (key(), key(), key());
+    let root = authority("root")
+        .self_signed(&root_key)
+        .expect("it is signed")
+        .pem();
+    let issuer = Issuer::new(authority("root"), root_key);
+    let middle = authority("middle")
+        .signed_by(&middle_key, &issuer)
+        .expect("it is signed")
+        .pem();
+    let issuer = Issuer::new(authority("middle"), middle_key);
+    let leaf = CertificateParams::new(["turn.example.org".to_owned()]).expect("a name");
+    let leaf = leaf
+        .signed_by(&leaf_key, &issuer)
+        .expect("it is signed")
+        .pem();
+    [root, middle, leaf, leaf_key.serialize_pem()]
+}
+
+#[test]
+fn a_certificate_without_its_chain_is_told_from_one_with_it() {
+    let directory = Directory::new("doctor-chain");
+    let [root, middle, leaf, key] = chain();
+    let authority = directory.write("root.pem", &root);
+    let tables = "[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\ntls = [\"127.0.0.1:0\"]\n\
+                  [tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n\
+                  [api]\nlisten = [\"127.0.0.1:0\"]\nuris = [\"turns:turn.example.net:443\"]\n";
+    directory.write("key.pem", &key);
+    let file = directory.config(tables);
+    let ca = ["--ca", text(&authority)];
+    directory.write("cert.pem", &(leaf.clone() + &middle));
+    let whole = found(&file, &ca, "certificate");
+    assert!(
+        whole[0]["sentence"]
+            .as_str()
+            .expect("a text")
+            .contains("is trusted"),
+        "{whole:?}"
+    );
+    let name = found(&file, &ca, "certificate-name");
+    assert!(
+        name[0]["sentence"]
+            .as_str()
+            .expect("a text")
+            .contains("turn.example.net"),
+        "{name:?}"
+    );
+    // The same file, where another authority is trusted.
+    let [stranger, ..] = chain();
+    let stranger = directory.write("stranger.pem", &stranger);
+    let untrusted = found(&file, &["--ca", text(&stranger)], "certificate-untrusted");
+    assert_eq!(untrusted.len(), 1);
+    directory.write("cert.pem", &(leaf.clone() + &root));
+    let broken = found(&file, &ca, "certificate-chain-incomplete");
+    assert!(
+        broken[0]["sentence"]
+            .as_str()
+            .expect("a text")
+            .contains("in their order"),
+        "{broken:?}"
+    );
+    directory.write("cert.pem", &leaf);
+    let alone = found(&file, &ca, "certificate-chain-incomplete");
+    assert_eq!(alone[0]["severity"], "error", "{alone:?}");
 }
 
 #[test]

@@ -18,7 +18,12 @@ pub(super) fn check(facts: &Facts, subject: Option<&Subject<'_>>) -> Vec<Finding
     }
     let mut findings = Vec::new();
     let rule = rule(facts, subject);
-    let evidence = format!("nf_conntrack_count is {count}, nf_conntrack_max {max}");
+    let seconds = |time: Option<u64>| time.map_or("unknown".to_owned(), |time| format!("{time} s"));
+    let evidence = format!(
+        "nf_conntrack_count is {count}, nf_conntrack_max {max}; UDP is forgotten after {}, or {} once answered",
+        seconds(conntrack.udp_timeout),
+        seconds(conntrack.udp_timeout_stream)
+    );
     if count * 10 >= max * 8 {
         let sentence =
             format!("The table of tracked connections is nearly full: {count} of {max}.");

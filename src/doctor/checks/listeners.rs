@@ -132,7 +132,7 @@ fn privilege(low_ports: &[&Opening], service: &Service) -> Option<Finding> {
     let (may, who) = match (&service.running, &service.unit) {
         (Some(process), _) => (process.rights.low_ports, "the running service"),
         (None, Some(unit)) => (unit.has("CAP_NET_BIND_SERVICE"), "the unit uturn.service"),
-        (None, None) => (service.own.low_ports, "this user"),
+        (None, None) => (service.own.low_ports, "a process of this user"),
     };
     let all: Vec<_> = low_ports.iter().map(|opening| name(opening)).collect();
     let all = all.join(", ");
@@ -142,7 +142,7 @@ fn privilege(low_ports: &[&Opening], service: &Service) -> Option<Finding> {
     }
     let lowest = low_ports.iter().map(|opening| opening.address.port()).min();
     let lowest = lowest.unwrap_or(first.address.port());
-    let finding = Finding::error("port-needs-capability", format!("{who} may not open {all}."))
+    let finding = Finding::error("port-needs-capability", capital(&format!("{who} may not open {all}.")))
         .why("Ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE; uturn would not start.");
     let finding = match service.unit {
         Some(_) => finding.mend(drop_in(&[
@@ -156,6 +156,10 @@ fn privilege(low_ports: &[&Opening], service: &Service) -> Option<Finding> {
         "net.ipv4.ip_unprivileged_port_start",
         &lowest.to_string(),
     )))
+}
+
+fn capital(sentence: &str) -> String {
+    sentence[..1].to_uppercase() + &sentence[1..]
 }
 
 fn name(opening: &Opening) -> String {

@@ -1,11 +1,14 @@
 //! Whether clients can turn the relay against this host or its cloud.
 
+use crate::admission::peer_filter::PeerFilter;
 use crate::doctor::{Facts, Finding, Subject};
-use crate::explain::{self, RealmRules};
+use crate::explain::{self, Deciders, RealmRules};
+use crate::turn::RelayedAddresses;
 
 pub(super) fn check(facts: &Facts, subject: &Subject<'_>) -> Vec<Finding> {
     let relay = &subject.loaded.checked.relay;
-    let relays = (relay.net.relay_addresses.as_slice(), &relay.net.relay_ports);
+    let ports = &relay.net.relay_ports;
+    let relayed = RelayedAddresses::new(&relay.net.relay_addresses, ports.clone());
     let default = (&relay.auth, &relay.admission.peers, &relay.admission.quotas);
     let named = relay
         .realms
@@ -22,6 +25,11 @@ pub(super) fn check(facts: &Facts, subject: &Subject<'_>) -> Vec<Finding> {
             quotas,
             places,
         };
+        let deciders = Deciders {
+            filter: &PeerFilter::new(peers),
+            relayed: &relayed,
+            ports,
+        };
         let own = facts
             .interfaces
             .iter()
@@ -30,7 +38,7 @@ pub(super) fn check(facts: &Facts, subject: &Subject<'_>) -> Vec<Finding> {
             .iter()
             .filter_map(|(ip, what)| Some((ip.parse().ok()?, *what)));
         for (address, what) in own.chain(metadata) {
-            let explained = explain::peer(&rules, relays, address, None);
+            let explained = explain::peer(&rules, &deciders, address, None);
             if explained.reached {
                 findings.push(reached(&explained, what));
             }
@@ -73,11 +81,7 @@ fn reached(explained: &explain::PeerExplanation, what: &str) -> Finding {
             format!("deny_own_addresses = true in [peers], or \"{address}\" in `deny`")
         }
     };
-    let finding = finding.mend(line).evidence(explained.why.clone());
-    explained
-        .places
-        .iter()
-        .fold(finding, |finding, place| finding.evidence(place.clone()))
+    finding.mend(line).evidence(explained.why.clone())
 }
 
 /// Where clouds answer questions about a machine, keys among the answers.

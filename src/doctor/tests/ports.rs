@@ -157,7 +157,7 @@ fn low_ports_need_a_capability_of_whoever_opens_them() {
     let shipped = include_str!("../../../systemd/uturn.service");
     // Root may open it; the service may not.
     let facts = with(unit(shipped), 1024, Outcome::Free);
-    let says = "the unit uturn.service may not open udp 0.0.0.0:443.";
+    let says = "The unit uturn.service may not open udp 0.0.0.0:443.";
     let finding = one(
         "port-needs-capability",
         Severity::Error,
@@ -180,7 +180,7 @@ fn low_ports_need_a_capability_of_whoever_opens_them() {
     one(
         "port-needs-capability",
         Severity::Error,
-        "this user may not",
+        "A process of this user may not",
         &facts,
         &loaded,
     );
