@@ -73,7 +73,8 @@ impl LineFile {
                 self.file = Some(file);
             }
             Err(error) => {
-                self.file = None;
+                // One that has another name is better than none.
+                self.file.take_if(|file| !has_a_name(file));
                 self.complain(&error, now);
             }
         }
@@ -138,6 +139,11 @@ fn open(path: &Path) -> io::Result<File> {
         .append(true)
         .mode(0o640)
         .open(path)
+}
+
+/// Whether anybody can find what is written.
+fn has_a_name(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
 }
 
 /// Whether what is added begins a line: who wrote before may have been killed in the midst of one.
@@ -243,6 +249,21 @@ mod tests {
         assert!(file.write("4", now + LOOK_EVERY * 2));
         assert_eq!(directory.read("c"), "3\n");
         assert_eq!(directory.read("a"), "4\n");
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_is_written_until_there_can_be_another_and_one_that_is_gone_is_not() {
+        let directory = Directory::new("unwritable");
+        let (inner, moved) = (directory.0.join("inner"), directory.0.join("moved"));
+        fs::create_dir(&inner).unwrap();
+        let mut file = LineFile::new(&inner.join("a"), "events", Arc::default());
+        let now = Instant::now();
+        assert!(file.write("1", now));
+        fs::rename(&inner, &moved).unwrap();
+        assert!(file.write("2", now + LOOK_EVERY * 2));
+        assert_eq!(directory.read("moved/a"), "1\n2\n");
+        fs::remove_file(moved.join("a")).unwrap();
+        assert!(!file.write("3", now + LOOK_EVERY * 4));
     }
 
     #[test]

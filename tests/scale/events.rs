@@ -1,31 +1,27 @@
 //! Events and usage: what was done is what is told, to files and to receivers; and nobody who is told can keep the relay waiting.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use uturn::admission::rate_limit;
 use uturn::auth::Secret;
 use uturn::events::{
     self, Authorities, FileSettings, Kinds, Settings, Sink, UsageSettings, Webhook,
 };
-use uturn::net::{self, Listener, ListenerTransport, Relay};
+use uturn::net::{self, Listener, ListenerTransport, Relay, Told, What};
 
 use crate::alone;
 use crate::client::attribute::MOBILITY_TICKET;
 use crate::client::{Client, Credentials, Draft, Link, Peer, allocate, method, polled};
 use crate::program::{Config, PATIENCE, Program, text_of};
+use crate::receiver::{Arrived, Do, KEY, receive_at, receive_by, receiver};
 use crate::support::{REALM, SECRET, loopback_relay};
-
-const KEY: &str = "q7Jv0aXzq7Jv0aXzq7Jv0aXz";
 
 /// A relay in this process, and whoever is told.
 struct Telling {
@@ -38,9 +34,7 @@ struct Telling {
 
 impl Telling {
     fn start(name: &str, change: impl FnOnce(&mut Relay, &mut Settings)) -> Self {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("events-{name}"));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).expect("a directory");
+        let directory = directory(name);
         let mut relay = loopback_relay();
         relay.net.workers = 2.try_into().unwrap();
         relay.net.listeners.push(Listener {
@@ -114,6 +108,14 @@ impl Drop for Telling {
     }
 }
 
+/// An empty directory.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("events-{name}"));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -137,115 +139,6 @@ fn webhook(address: SocketAddr) -> Webhook {
 fn named<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
     let all = events.iter();
     all.filter(|event| event["event"] == name).collect()
-}
-
-/// What a receiver does with a delivery.
-enum Do {
-    Answer(&'static str),
-    Close,
-    /// Keeps the connection, and says nothing.
-    Hang,
-}
-
-/// A delivery as it arrived.
-struct Arrived {
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Arrived {
-    fn header(&self, name: &str) -> &str {
-        let mut lines = self.head.lines();
-        let found = lines.find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        });
-        found.unwrap_or_else(|| panic!("no {name} in {}", self.head))
-    }
-
-    fn events(&self) -> Vec<Value> {
-        serde_json::from_slice(&self.body).expect("a list")
-    }
-
-    /// As docs/events.md says.
-    #[track_caller]
-    fn assert_signed(&self) {
-        let signature = self.header("uturn-signature");
-        let (time, digits) = signature
-            .strip_prefix("t=")
-            .and_then(|rest| rest.split_once(",v1="))
-            .expect("both parts");
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
-        mac.update(format!("{time}.").as_bytes());
-        mac.update(&self.body);
-        let expected: String = mac
-            .finalize()
-            .into_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(digits, expected);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let age = now.as_secs().abs_diff(time.parse().expect("seconds"));
-        assert!(age < 60, "{age}");
-    }
-}
-
-/// Receives deliveries, does with each what `script` says, and takes what comes after.
-fn receiver(script: Vec<Do>) -> (SocketAddr, Receiver<Arrived>) {
-    receive_by(script, |stream| stream)
-}
-
-fn receive_by<S: Read + Write>(
-    script: Vec<Do>,
-    accept: impl Fn(TcpStream) -> S + Send + 'static,
-) -> (SocketAddr, Receiver<Arrived>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    let (arrived, all) = channel();
-    thread::spawn(move || {
-        let mut script = script.into_iter();
-        let mut kept = Vec::new();
-        for stream in listener.incoming().flatten() {
-            let mut stream = accept(stream);
-            // A client that does not trust us goes without a word.
-            let Some(delivery) = read_delivery(&mut stream) else {
-                continue;
-            };
-            match script.next().unwrap_or(Do::Answer("204 No Content")) {
-                Do::Answer(status) => {
-                    let answer = format!(
-                        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-                    );
-                    let _ = stream.write_all(answer.as_bytes());
-                }
-                Do::Close => drop(stream),
-                Do::Hang => kept.push(stream),
-            }
-            let _ = Sender::send(&arrived, delivery);
-        }
-    });
-    (address, all)
-}
-
-fn read_delivery(stream: &mut impl Read) -> Option<Arrived> {
-    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
-    loop {
-        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
-        bytes.extend_from_slice(&chunk[..read]);
-        let Some(end) = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
-            continue;
-        };
-        let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
-        let arrived = Arrived {
-            body: bytes[end + 4..].to_vec(),
-            head,
-        };
-        let length: usize = arrived.header("content-length").parse().ok()?;
-        if arrived.body.len() >= length {
-            return Some(arrived);
-        }
-    }
 }
 
 /// Relays so many datagrams both ways, and returns the time that each took there and back.
@@ -388,6 +281,64 @@ fn a_receiver_that_fails_in_every_way_gets_each_event_in_the_end_and_once() {
     assert_eq!(count.delivered(), 2);
     assert!(arrived.try_recv().is_err());
     drop(connected);
+}
+
+#[test]
+fn a_receiver_that_is_not_there_yet_is_told_what_was_before() {
+    let _alone = alone();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let mut telling = Telling::start("refusing", |_, settings| {
+        settings.file = None;
+        settings.webhooks.push(webhook(address));
+    });
+    let counts = telling.counts();
+    let count = counts.of(Sink::Webhook("hook")).unwrap();
+    polled(PATIENCE, || (count.retried() > 0).then_some(()));
+    let listener = TcpListener::bind(address).expect("it was free");
+    let arrived = receive_at(listener, Vec::new(), |stream| stream);
+    let delivery = arrived.recv_timeout(PATIENCE).expect("a delivery");
+    assert_eq!(named(&delivery.events(), "server_started").len(), 1);
+    telling.stop();
+    assert_eq!((count.lost(), count.failed()), (0, 0));
+}
+
+#[test]
+fn who_reads_is_told_how_much_is_lost() {
+    const MORE: u64 = 900;
+    let _alone = alone();
+    let directory = directory("lost");
+    let settings = Settings {
+        server: "turn-1".to_owned(),
+        realm: REALM.to_owned(),
+        full_addresses: false,
+        allocations: 0,
+        file: Some(FileSettings {
+            path: directory.join("events"),
+            kinds: Kinds::ALL,
+        }),
+        webhooks: Vec::new(),
+        usage: None,
+    };
+    let (tap, prepared) = events::prepare(settings);
+    // Nobody takes them yet, and there is room for so many.
+    for _ in 0..4096 + MORE {
+        tap.take(Told {
+            at: SystemTime::now(),
+            what: What::RefusalsHeldBack(1),
+        });
+    }
+    let running = net::start(loopback_relay()).expect("it starts");
+    let events = prepared.start(running.observer()).expect("it starts");
+    events.stop();
+    let told = lines(&directory.join("events"));
+    fs::remove_dir_all(&directory).expect("a directory");
+    assert_eq!(named(&told, "refusals_held_back").len(), 4096);
+    let [lost] = named(&told, "events_lost")[..] else {
+        panic!("once");
+    };
+    assert_eq!(lost["count"], MORE);
 }
 
 #[test]
@@ -665,9 +616,7 @@ fn usage_adds_up_to_what_was_sent() {
 #[test]
 fn logrotate_loses_nothing_with_and_without_a_signal() {
     let _alone = alone();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("events-rotated");
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).expect("a directory");
+    let directory = directory("rotated");
     let [events, usage] = ["events", "usage"].map(|name| directory.join(name));
     let server = format!(
         "name = \"turn-1\"\n[events]\nfile = {events:?}\n[usage]\nfile = {usage:?}\nevery = \"1s\"\n"

@@ -29,6 +29,7 @@ mod metrics;
 mod observer;
 mod ports;
 mod program;
+mod receiver;
 mod refusals;
 mod shown;
 
