@@ -246,7 +246,8 @@ impl Client {
         lost(&self.name(), error)
     }
 
-    fn name(&self) -> String {
+    /// Which server it is, for people: its socket, or its host and port.
+    pub fn name(&self) -> String {
         match &self.0 {
             Way::Socket(socket) => socket.display().to_string(),
             Way::Remote(remote) => format!("{}:{}", remote.host, remote.port),

@@ -19,6 +19,7 @@ mod service;
 mod sessions;
 mod summary;
 mod token;
+mod top;
 mod trace;
 
 use std::io::{IsTerminal, stderr};
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Sessions(arguments) => sessions::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
@@ -78,6 +80,7 @@ enum Command {
     Completions(completions::Arguments),
     Man(man::Arguments),
     Sessions(sessions::Arguments),
+    Top(top::Arguments),
     Kick(kick::Arguments),
     Trace(trace::Arguments),
     Doctor(doctor::Arguments),
@@ -109,13 +112,14 @@ First steps:
   uturn serve                          serve clients with /etc/uturn/uturn.toml
   uturn probe turn.example.org         find out how a server can be reached, and what is wrong with it
   uturn sessions                       see who is served, where [admin] is configured
+  uturn top                            the same, live
 
 `uturn help COMMAND` explains a command, with examples.
 
 Exit codes:
   0  fine
   1  failed while running, such as a port in use; `check`: the configuration has errors;
-     `probe`: the verdict is bad; `sessions`, `kick`, `trace`: no answer, or no such session
+     `probe`: the verdict is bad; `sessions`, `top`, `kick`, `trace`: no answer, or no such session
   2  wrong usage or a wrong configuration; nothing was started";
 
 /// The credentials of a realm, or of the default one.

@@ -209,7 +209,7 @@ fn row(session: &Session) -> Vec<String> {
 }
 
 /// One of them, with everything that is known of it.
-fn one(session: &Session) -> String {
+pub(super) fn one(session: &Session) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         let _ = writeln!(out, "{name:<13} {value}");

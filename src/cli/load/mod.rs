@@ -2,7 +2,7 @@
 
 mod arguments;
 mod output;
-mod values;
+pub(super) mod values;
 
 use std::io;
 use std::process::ExitCode;

@@ -35,7 +35,7 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// Reads `3s`, `0.5s`, `500ms` or `2m`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in super::super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time is a number with ms, s or m behind it".to_owned();
     let end = text.find(|c: char| c.is_alphabetic()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end);
