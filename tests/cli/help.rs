@@ -17,6 +17,7 @@ fn help_teaches_every_command() {
         "sessions",
         "kick",
         "trace",
+        "top",
         "probe",
         "doctor",
         "explain",

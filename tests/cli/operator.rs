@@ -1,4 +1,4 @@
-//! The commands that ask a running server: `uturn sessions`, `uturn kick`, `uturn trace`.
+//! The commands that ask a running server: `uturn sessions`, `uturn kick`, `uturn trace`, `uturn top`.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -88,4 +88,16 @@ fn a_server_that_was_killed_leaves_a_socket_that_the_next_one_replaces() {
     assert!(asked.expect("kill runs").success());
     assert!(third.wait().expect("its status").success());
     assert!(!socket.exists());
+}
+
+#[test]
+fn top_needs_a_terminal_and_names_what_does_not() {
+    let output = run(&["top", "--socket", "/nowhere/admin.sock"]);
+    let said = "uturn: top draws on a terminal, and standard output is none: `uturn sessions` prints the same once\n";
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(2), said));
+    assert_eq!(stdout(&output), "");
+    for every in ["0.5s", "2", "2000m"] {
+        let output = run(&["top", "--every", every]);
+        assert_eq!(output.status.code(), Some(2), "{every}");
+    }
 }

@@ -203,14 +203,14 @@ impl Column {
         };
         match self {
             Self::Id => (widest.id.max(head), widest.id.max(head)),
-            Self::User => text(8, widest.user.min(MAX_USER)),
+            Self::User => text(12, widest.user.min(MAX_USER)),
             // An IPv4 address with its port.
             Self::Client => text(21, widest.client),
             Self::Relayed => text(21, widest.relayed),
             Self::Via => (4, 4),
             Self::Age => (6, 6),
             Self::Path => (7, 7),
-            Self::Drops => (12, 24),
+            Self::Drops => (15, 24),
             Self::Peers
             | Self::UpPackets
             | Self::UpBits

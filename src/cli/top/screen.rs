@@ -122,18 +122,21 @@ impl Page<'_> {
         let server = &view.server;
         let version = clean(&server.version);
         let limits = server.limits;
-        let mut text = format!(
-            "uturn {version}  up {}  {} of {} sessions  {} of {} connections",
-            show_seconds(server.uptime),
-            server.allocations,
-            limits.allocations,
-            server.connections,
-            limits.connections,
-        );
-        // Where there is no room, the figures matter more.
-        let name = format!("  {}", state.name);
-        if text.len() + self::width(&name) <= room {
-            text += &name;
+        let parts = [
+            format!("up {}", show_seconds(server.uptime)),
+            format!("{} of {} sessions", server.allocations, limits.allocations),
+            format!(
+                "{} of {} connections",
+                server.connections, limits.connections
+            ),
+            state.name.clone(),
+        ];
+        let mut text = format!("uturn {version}");
+        for part in parts {
+            // Half a figure would be a wrong one.
+            if self::width(&text) + 2 + self::width(&part) <= room {
+                text = text + "  " + &part;
+            }
         }
         self.text(0, 0, &text, room, bold());
         self.right(0, &status, style);

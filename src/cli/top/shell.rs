@@ -269,7 +269,7 @@ fn ask(client: &Client, every: Duration, events: &Events) {
             Ok(snapshot) => {
                 let took = began.elapsed();
                 // A server that has much to tell is left alone for as long as it has talked.
-                let rest = every.saturating_sub(took).max(took);
+                let rest = every.saturating_sub(took).max(took.min(MAX_REST));
                 (Event::Answer(Box::new(snapshot)), rest)
             }
             Err(error) => (Event::NoAnswer(error.to_string()), every),
@@ -325,6 +325,8 @@ const MAX_EVENTS: usize = 64;
 const TICK: Duration = Duration::from_millis(500);
 /// How long the loop may take to end.
 const STALLED: Duration = Duration::from_secs(2);
+/// The longest that a server is left alone because it has taken long.
+const MAX_REST: Duration = Duration::from_secs(2);
 /// Sessions in an answer.
 const PAGE: usize = 256;
 /// Sessions that are shown.

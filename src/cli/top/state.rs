@@ -221,6 +221,10 @@ impl State {
         self.hear();
         self.why_silent = None;
         let before = self.newest.as_ref().or(self.shown.as_ref());
+        if before.is_some_and(|before| before.server.started != snapshot.server.started) {
+            self.forget();
+        }
+        let before = self.newest.as_ref().or(self.shown.as_ref());
         let view = View::new(snapshot, before);
         if self.is_paused {
             self.newest = Some(view);
@@ -229,11 +233,25 @@ impl State {
         self.show(view);
     }
 
+    /// The server was started anew: a number that was chosen now means another session, or will.
+    fn forget(&mut self) {
+        self.selected = None;
+        if let Some(detail) = &mut self.detail {
+            detail.has_ended = true;
+        }
+        if let Prompt::End(id, _) = self.prompt {
+            self.prompt = Prompt::None;
+            self.say(format!(
+                "session {id} has ended: the server was started anew"
+            ));
+        }
+    }
+
     fn show(&mut self, view: View) {
         self.newest = None;
         if let Some(detail) = &mut self.detail {
             let is_there = view.row(detail.id).is_some();
-            detail.has_ended = !is_there && view.is_complete;
+            detail.has_ended |= !is_there && view.is_complete;
             if !detail.is_asked && !detail.has_ended {
                 detail.is_asked = true;
                 self.orders.push_back(Order::Detail(detail.id));
@@ -461,6 +479,7 @@ impl State {
         };
         detail.is_asked = false;
         match answer {
+            Ok(Some(_)) if detail.has_ended => {}
             Ok(Some(session)) => detail.session = session,
             Ok(None) => detail.has_ended = true,
             // The next question about all of them shows what is wrong, too, and in one place.
