@@ -31,6 +31,7 @@ PROGRAMS = [
     "unshare",
     "nsenter",
     "setpriv",
+    "tmux",
 ]
 
 

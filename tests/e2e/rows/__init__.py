@@ -14,6 +14,7 @@ from rows import (
     startup,
     tls,
     tokens,
+    top,
     uclient,
 )
 
@@ -38,5 +39,6 @@ def all_groups():
         node.USERS_GROUP,
         chromium.GROUP,
         chromium.DEV_GROUP,
+        top.GROUP,
         startup.GROUP,
     ]
