@@ -59,7 +59,8 @@ Errors come first, then warnings, then advice, each with the commands or configu
 that mend it (any one of them will do). What is as it should be is one line at the end.
 
 --json prints `fine`, `findings` (`id`, `severity`, `sentence`, `why`, `mend`, `evidence`) and
-`not_looked_at` (`what`, `why`). Ids do not change from version to version.
+`not_looked_at` (`what`, `why`). Ids do not change from version to version:
+docs/doctor.md lists them.
 
 Exit codes:
   0  nothing is wrong; there may be advice

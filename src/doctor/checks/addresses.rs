@@ -105,7 +105,7 @@ fn ipv6(facts: &Facts, subject: &Subject<'_>) -> Option<Finding> {
         (Some(public), false, _) => Some(
             Finding::advice("ipv6-not-listened", format!("This host has {public}, but awaits no client over IPv6."))
                 .why("Clients in networks that have IPv6 alone reach it by a translator, or not at all.")
-                .mend("udp and tcp = [\"0.0.0.0:3478\", \"[::]:3478\"] in [listen], and an AAAA record"),
+                .mend("udp = [\"0.0.0.0:3478\", \"[::]:3478\"] in [listen], tcp likewise, and an AAAA record"),
         ),
         (Some(public), true, false) => Some(
             Finding::advice("ipv6-not-relayed", format!("This host has {public}, but relays from no IPv6 address."))

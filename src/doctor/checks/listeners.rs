@@ -23,6 +23,10 @@ pub(super) fn check(facts: &Facts, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
                 let sentence = format!("{} cannot be opened: {why}.", name(opening));
                 Finding::error("port-cannot-be-opened", sentence)
                     .why("uturn would not start for the same reason.")
+                    .mend(format!(
+                        "another address or port in the place of \"{}\"",
+                        opening.address
+                    ))
             }
         });
     }
@@ -34,12 +38,11 @@ pub(super) fn check(facts: &Facts, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
 fn holders<'a>(facts: &'a Facts, opening: &'a Opening) -> impl Iterator<Item = &'a Socket> {
     let clashes = |held: SocketAddr, wanted: SocketAddr| {
         let (held_ip, wanted_ip) = (held.ip().to_canonical(), wanted.ip().to_canonical());
-        // [::] may stand for every address of IPv4, too; 0.0.0.0 for none of IPv6.
-        let is_all = |ip: std::net::IpAddr, other: std::net::IpAddr| {
-            ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4())
-        };
-        held.port() == wanted.port()
-            && (held_ip == wanted_ip || is_all(held_ip, wanted_ip) || is_all(wanted_ip, held_ip))
+        let is_same_family = held_ip.is_ipv4() == wanted_ip.is_ipv4();
+        // Another program's [::] may stand for every address of IPv4, too; uturn's never does.
+        let held_is_all = held_ip.is_unspecified() && (is_same_family || held_ip.is_ipv6());
+        let wanted_is_all = wanted_ip.is_unspecified() && is_same_family;
+        held.port() == wanted.port() && (held_ip == wanted_ip || held_is_all || wanted_is_all)
     };
     let mut sockets = facts.sockets.iter();
     std::iter::from_fn(move || {

@@ -1,15 +1,19 @@
 //! What probes of servers have come to.
 
 use crate::doctor::{Facts, Finding, Subject};
-use crate::probe::{Conclusion, Report};
+use crate::probe::{Conclusion, Report, Transport};
 
 pub(super) fn check(facts: &Facts, subject: Option<&Subject<'_>>) -> Vec<Finding> {
     let one = |(name, result): &(String, Result<Report, String>)| match result {
         Ok(report) => verdict(name, report, subject),
-        Err(why) => vec![Finding::error(
-            "probe-failed",
-            format!("{name} could not be probed: {why}."),
-        )],
+        Err(why) => vec![
+            Finding::error(
+                "probe-failed",
+                format!("{name} could not be probed: {why}."),
+            )
+            .why("Nothing could be tried.")
+            .mend(format!("uturn probe {name}")),
+        ],
     };
     facts.probes.iter().flat_map(one).collect()
 }
@@ -63,8 +67,13 @@ fn mend(conclusion: Conclusion, report: &Report, subject: Option<&Subject<'_>>) 
         .findings
         .attempts
         .iter()
-        .find(|attempt| attempt.transport == crate::probe::Transport::Udp);
+        .find(|attempt| attempt.transport == Transport::Udp);
     let port = of_udp.map_or(3478, |attempt| attempt.server.port());
+    let host = report
+        .findings
+        .host
+        .clone()
+        .unwrap_or_else(|| report.target.clone());
     match conclusion {
         Conclusion::RelayRangeClosed => vec![accept(&format!("{first}-{last}"))],
         Conclusion::UdpBlocked => vec![accept(&port.to_string())],
@@ -72,21 +81,24 @@ fn mend(conclusion: Conclusion, report: &Report, subject: Option<&Subject<'_>>) 
         Conclusion::RelayAddressPrivate => vec!["external = [\"PUBLIC ADDRESS\"] in [relay]; coturn: external-ip=PUBLIC ADDRESS".into()],
         Conclusion::Credential => vec!["compare the secrets of server and app: uturn explain username NAME --password PASSWORD".into()],
         Conclusion::OnlyTls443 => {
-            let host = report.findings.host.clone().unwrap_or_else(|| report.target.clone());
             vec![format!("turns:{host}:443 among the URIs that clients are given")]
         }
-        Conclusion::Works
-        | Conclusion::Answers
-        | Conclusion::UnknownHost
-        | Conclusion::Silent
-        | Conclusion::Refused
-        | Conclusion::Unreachable
-        | Conclusion::NotTurn
-        | Conclusion::Certificate
-        | Conclusion::Tls
-        | Conclusion::Code
-        | Conclusion::Partly
-        | Conclusion::PeersDenied
-        | Conclusion::RelaySilent => Vec::new(),
+        Conclusion::RelaySilent => vec![accept(&format!("{first}-{last}"))],
+        Conclusion::UnknownHost => vec![format!("dig {host}    (and an A or AAAA record, as `uturn dns` prints them)")],
+        Conclusion::Silent | Conclusion::Refused | Conclusion::Unreachable => {
+            vec!["systemctl status uturn    (on the server; then look at its firewall)".into()]
+        }
+        Conclusion::Certificate | Conclusion::Tls => {
+            let port = report.findings.attempts.iter().find(|attempt| attempt.transport == Transport::Tls);
+            let port = port.map_or(5349, |attempt| attempt.server.port());
+            vec![format!("openssl s_client -connect {host}:{port} -showcerts </dev/null    (shows what is served)")]
+        }
+        Conclusion::Code => {
+            let codes = report.findings.attempts.iter().filter_map(|attempt| attempt.trouble()?.code);
+            codes.take(1).map(|code| format!("uturn explain code {code}")).collect()
+        }
+        Conclusion::PeersDenied => vec![format!("uturn explain peer {host}    (on the server, with its address)")],
+        Conclusion::NotTurn | Conclusion::Partly => vec![format!("uturn probe {host}    (shows each step)")],
+        Conclusion::Works | Conclusion::Answers => Vec::new(),
     }
 }

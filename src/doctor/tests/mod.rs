@@ -124,7 +124,7 @@ fn a_configuration_that_cannot_be_served_leaves_the_rest_to_be_judged() {
     );
 }
 
-/// A finding that no test makes is one that nobody has read.
+/// A finding that no test makes is one that nobody has read; programs go by the ids in docs/doctor.md.
 #[test]
 fn every_finding_has_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor");
@@ -136,6 +136,7 @@ fn every_finding_has_its_test() {
             .collect()
     };
     let tests: String = read("tests").concat();
+    let page = fs::read_to_string(root.join("../../docs/doctor.md")).expect("it is there");
     let mut ids = 0;
     for source in read("checks") {
         for severity in ["error", "warning", "advice", "fine"] {
@@ -148,6 +149,10 @@ fn every_finding_has_its_test() {
                 };
                 let id = rest.split('"').next().expect("a string ends");
                 ids += 1;
+                assert!(
+                    page.contains(&format!("| `{id}` |")),
+                    "{id} is not in docs/doctor.md"
+                );
                 assert!(tests.contains(&format!("\"{id}\"")), "no test for {id}");
             }
         }

@@ -93,7 +93,8 @@ fn a_port_that_a_running_uturn_has_is_fine() {
 fn who_has_a_port_may_not_be_seen() {
     for facts in [
         taken_by("0.0.0.0:3478", socket("0.0.0.0:3478", "", None)),
-        // Others have that port elsewhere, or for TCP.
+        // Others have that port elsewhere.
+        taken_by("[::]:3478", socket("0.0.0.0:3478", "named", None)),
         taken_by("192.0.2.7:3478", socket("192.0.2.8:3478", "named", None)),
     ] {
         let loaded = loaded("");
