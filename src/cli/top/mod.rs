@@ -4,6 +4,7 @@
 //! for; [`screen::draw`] draws it. [`shell`] alone knows the terminal, threads and clocks. Start at [`state::State::update`].
 
 mod columns;
+mod detail;
 mod filter;
 mod screen;
 mod shell;
@@ -14,7 +15,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -78,7 +79,8 @@ fn watch(arguments: &Arguments) -> Result<(), u8> {
     // A wrong socket or token is told where it can be read and copied, not on a screen of its own.
     client.server().map_err(|error| failed(&error))?;
     shell::run(&client, arguments.every).map_err(|error| {
-        complain(&error);
+        // A terminal that is gone takes standard error along.
+        let _ = writeln!(stderr(), "uturn: {error}");
         FAILED
     })
 }

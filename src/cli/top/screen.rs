@@ -7,14 +7,11 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::super::count;
 use super::super::operator::show_seconds;
-use super::super::sessions::one;
 use super::columns::{Placed, place};
-use super::snapshot::{Flow, View};
-use super::state::{Prompt, State};
-use super::text::{bits, clean, reason, short, width, wrap};
-
-/// Lines above the table: three of the server, one of the list, and the heads of columns.
-pub(super) const LIST_TOP: usize = 5;
+use super::detail::{self, flow};
+use super::snapshot::View;
+use super::state::{LIST_TOP, Prompt, State};
+use super::text::{clean, short, width, wrap};
 
 /// Draws what the state says.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
@@ -32,52 +29,13 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     match (&state.prompt, &state.detail) {
         (Prompt::Help, _) => page.lines(HELP.lines(), 0),
         (_, Some(_)) => {
-            let lines = detail_lines(state);
+            let lines = detail::lines(state);
             let top = state.detail.as_ref().map_or(0, |detail| detail.top);
             page.lines(lines.iter().map(String::as_str), top);
         }
         (_, None) => page.list(state),
     }
     page.footer(state);
-}
-
-/// Everything about the session that is looked at, in lines as wide as the screen.
-pub(super) fn detail_lines(state: &State) -> Vec<String> {
-    let Some(detail) = &state.detail else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    let row = state.row_of_detail();
-    let mut line = |name: &str, value: &str| lines.push(format!("{name:<13} {value}"));
-    match row.and_then(|row| row.rates.as_ref()) {
-        _ if detail.has_ended => line("state", "it has ended: this is what was known of it"),
-        Some(rates) => {
-            line("up", &flow(rates.up));
-            line("down", &flow(rates.down));
-            let why = row.and_then(|row| row.reason.as_deref()).map(reason);
-            let drops = match (rates.drops > 0.0, why) {
-                (true, Some(why)) => format!("{}/s, most of them {why}", short(rates.drops)),
-                _ => "0/s".to_owned(),
-            };
-            line("dropping", &drops);
-        }
-        None => {
-            for name in ["up", "down", "dropping"] {
-                line(name, "-");
-            }
-        }
-    }
-    let text = one(&detail.session);
-    lines.extend(text.lines().map(clean));
-    let room = usize::from(state.size.0);
-    (lines.iter())
-        .flat_map(|line| wrap(line, room, 14))
-        .collect()
-}
-
-/// `1.23 Mbit/s 456 p/s`.
-fn flow(flow: Flow) -> String {
-    format!("{} {} p/s", bits(flow.bits), short(flow.packets))
 }
 
 /// What is drawn on.

@@ -1,8 +1,10 @@
 //! The terminal, the clock, and the threads that wait: for keys, for signals and for the server. None of them waits for another.
 
 use std::io::{self, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::panic;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +72,9 @@ fn watch(
 
     let started = Instant::now();
     loop {
+        if !IS_OPEN.load(Ordering::SeqCst) {
+            return Ok(Outcome::Panicked);
+        }
         let size = screen.0.size()?;
         state.update(Event::Size(size.width, size.height));
         screen.0.draw(|frame| draw(state, frame))?;
@@ -135,8 +140,9 @@ impl Drop for Events {
 
 // ---- the terminal
 
-/// The terminal while it shows this program alone.
-struct Screen(Terminal<CrosstermBackend<io::Stdout>>);
+/// The terminal while it shows this program alone. [`restore`] is its end: ratatui's own would panic where the terminal is gone,
+/// for it says so on standard error, which is as gone.
+struct Screen(ManuallyDrop<Terminal<CrosstermBackend<io::Stdout>>>);
 
 impl Screen {
     fn open() -> io::Result<Self> {
@@ -147,12 +153,13 @@ impl Screen {
             hook(info);
         }));
         enable_raw_mode()?;
+        IS_OPEN.store(true, Ordering::SeqCst);
         let terminal = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
             .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         if terminal.is_err() {
             restore();
         }
-        terminal.map(Self)
+        terminal.map(|terminal| Self(ManuallyDrop::new(terminal)))
     }
 }
 
@@ -162,8 +169,14 @@ impl Drop for Screen {
     }
 }
 
+/// Whether the terminal shows this program. Left twice, it would put its cursor into what was written since.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
 /// Leaves the terminal as it was. It may be gone: then there is nothing to leave, and nobody to tell.
 fn restore() {
+    if !IS_OPEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
     let _ = stdout().flush();
