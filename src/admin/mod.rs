@@ -1,9 +1,9 @@
 //! The admin API: what an operator asks a running server, and has it do, over HTTP at a Unix socket or within TLS.
 //!
 //! `model` is what is said, both ways: the server writes it and `client` reads it. `routes` has every path, `answers` makes the
-//! model of what the relay says, `socket` is the file that says who may ask, and `token` what proves it over the network, `text` keeps terminals from
-//! what clients have chosen. Start at
-//! [`start`], or at [`Client`] for the other end. `openapi.json` describes it for others; a test holds the two together.
+//! model of what the relay says, and `trace` follows one session. `socket` is the file whose rights say who may ask, `token` what
+//! proves it over the network, and `text` keeps what clients have chosen from terminals. `openapi.json` describes it all for
+//! others; a test holds it to the rest. Start at [`start`], or at [`Client`] for the other end.
 
 mod answers;
 mod client;

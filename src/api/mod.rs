@@ -5,8 +5,8 @@
 //! (browsers), `limits`, `parameters`, `caller` (who may ask) and `credentials`, in that order; `turn_rest` and `ice` put the result into
 //! their shapes, and `problem` every refusal into one. Start at [`start`].
 //!
-//! There is no TLS here: on anything but loopback it belongs behind a proxy that speaks HTTPS, or gets its connections from
-//! listeners that do ([`hand_over`]).
+//! It has no TLS of its own: on anything but loopback it belongs behind a proxy that speaks HTTPS, or gets its connections from
+//! listeners that do ([`hand_over`]). `serving` is for other pages as well, in the clear, within TLS or at a Unix socket.
 
 mod caller;
 mod check;

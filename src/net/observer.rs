@@ -1,4 +1,4 @@
-//! Asking a running relay: what its workers have counted, which sessions there are, and to end one.
+//! Asking a running relay: what its workers have counted, which sessions there are, to end one, and to watch one.
 //!
 //! A question goes to a worker as a letter, and the worker answers between two pieces of its work. So it costs nothing where
 //! nobody asks: no number is shared, and no lock is taken for a packet. A worker that does not answer is not waited for.

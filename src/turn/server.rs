@@ -1,7 +1,6 @@
 //! The relay of one worker.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +22,7 @@ use super::peer_connections::PeerConnections;
 use super::realm::{Common, RealmId, RealmParts, Realms};
 use super::relayed_addresses::RelayedAddresses;
 use super::slots::Slots;
-use super::trace::Traces;
+use super::trace::{Loss, Traces};
 use super::{Now, Settings};
 use crate::admission::bandwidth::{Direction, TotalLease};
 use crate::admission::rate_limit::SourceLimiter;
@@ -188,7 +187,12 @@ impl Server {
         match (message.class(), message.method()) {
             (Class::Indication, Method::Send) => {
                 let route = self.send_indication(&flow, message, now);
-                self.pass_on(&flow, route, now)
+                match route {
+                    Err(reason) if !self.traces.is_empty() => {
+                        self.drop_watched_indication(&flow, message, reason, now)
+                    }
+                    route => self.pass_on(&flow, route, now),
+                }
             }
             (Class::Request, Method::Binding) => {
                 self.counters.requests[Method::Binding as usize] += 1;
@@ -239,7 +243,12 @@ impl Server {
     }
 
     /// Counts data that may leave, and finds out whether it leaves this process.
-    fn pass_on(&mut self, flow: &Flow, route: Result<ToPeer, DropReason>, now: Now) -> FromClient {
+    pub(super) fn pass_on(
+        &mut self,
+        flow: &Flow,
+        route: Result<ToPeer, DropReason>,
+        now: Now,
+    ) -> FromClient {
         match route {
             Ok(route) => {
                 self.notice_data(&flow.five_tuple);
@@ -255,7 +264,13 @@ impl Server {
             }
             Err(reason) => {
                 if let Some(relay) = self.relay_of(&flow.five_tuple) {
-                    self.note_drop(relay, Direction::ToPeer, reason, None);
+                    let loss = Loss {
+                        direction: Direction::ToPeer,
+                        reason,
+                        peer: None,
+                        at: Some(now.instant),
+                    };
+                    self.note_drop(relay, loss);
                 }
                 self.drop_packet(reason)
             }
@@ -359,17 +374,11 @@ impl Server {
     }
 
     /// Has an allocation remember that data of it was dropped.
-    pub(super) fn note_drop(
-        &mut self,
-        relay: RelayId,
-        direction: Direction,
-        reason: DropReason,
-        peer: Option<SocketAddr>,
-    ) {
+    pub(super) fn note_drop(&mut self, relay: RelayId, loss: Loss) {
         if let Some(allocation) = self.slots.get_mut(relay) {
-            allocation.traffic.drops.add(reason);
+            allocation.traffic.drops.add(loss.reason);
             if allocation.is_watched {
-                self.trace_drop(relay, direction, reason, peer);
+                self.trace_drop(relay, loss);
             }
         }
     }

@@ -5,19 +5,20 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use stun::attributes::ATTR_CHANNEL_NUMBER;
 
 use super::Now;
-use super::allocation::EndReason;
+use super::allocation::{Allocation, EndReason};
 use super::counters::DropReason;
 use super::five_tuple::Flow;
 use super::output::RelayId;
 use super::reject::Reject;
 use super::server::{FromClient, Server};
 use crate::admission::bandwidth::Direction;
-use crate::wire::{Icmp, Message, Method};
+use crate::wire::{ChannelNumber, DataHeader, Icmp, Message, Method, PeerAddr, channel_data};
 
 /// Allocations of one worker that can be watched at a time.
 pub const MAX_WATCHES: usize = 4;
@@ -90,6 +91,17 @@ pub enum Seen {
     Skipped(u64),
     /// It is gone, and nothing follows.
     Ended(EndReason),
+}
+
+/// Data that was not relayed.
+#[derive(Clone, Copy)]
+pub(super) struct Loss {
+    pub(super) direction: Direction,
+    pub(super) reason: DropReason,
+    /// Whom with, where that is known here.
+    pub(super) peer: Option<SocketAddr>,
+    /// When; where that is not known here, with the last packet.
+    pub(super) at: Option<Instant>,
 }
 
 /// What came of a request.
@@ -276,20 +288,29 @@ impl Server {
         allocation.is_watched.then_some(allocation.serial)
     }
 
-    /// Tells of data of an allocation that was dropped, if that is watched.
+    /// Counts a Send indication that is not relayed, and tells whom it was for if its allocation is watched.
     #[cold]
-    pub(super) fn trace_drop(
+    pub(super) fn drop_watched_indication(
         &mut self,
-        relay: RelayId,
-        direction: Direction,
+        flow: &Flow,
+        indication: &Message<'_>,
         reason: DropReason,
-        peer: Option<SocketAddr>,
-    ) {
-        let Some(allocation) = self.slots.get(relay).filter(|a| a.is_watched) else {
-            return;
-        };
-        self.traces
-            .dropped(allocation.serial, direction, reason, peer);
+        now: Now,
+    ) -> FromClient {
+        let peer = indication.peer_addresses().next();
+        self.traces.about = peer.and_then(Result::ok).map(|peer| peer.0);
+        let dropped = self.pass_on(flow, Err(reason), now);
+        self.traces.about = None;
+        dropped
+    }
+
+    /// Tells of data of an allocation that is watched, and was dropped.
+    #[cold]
+    pub(super) fn trace_drop(&mut self, relay: RelayId, loss: Loss) {
+        let about = self.traces.about.take();
+        if let Some(allocation) = self.slots.get(relay) {
+            self.traces.dropped(allocation.serial, loss, about);
+        }
     }
 }
 
@@ -307,9 +328,46 @@ impl Traces {
         }
     }
 
-    /// Tells of a packet of an allocation that is watched, if it is one of the first.
+    /// Tells of data that leaves for a peer, if it is among the first.
     #[cold]
-    pub(super) fn packet(
+    #[inline(never)]
+    pub(super) fn sent(
+        &mut self,
+        allocation: &Allocation,
+        peer: PeerAddr,
+        payload: &Range<usize>,
+        now: Instant,
+    ) {
+        // The data of an indication lies further behind than that of ChannelData.
+        let by_channel = payload.start == channel_data::HEADER_LEN;
+        let number = allocation.channels.number_of(peer, now);
+        let channel = number.filter(|_| by_channel).map(ChannelNumber::get);
+        let way = (Direction::ToPeer, peer.0);
+        self.packet(allocation.serial, now, way, (payload.len(), channel));
+    }
+
+    /// Tells of data that leaves for the client behind this header, if it is among the first.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn received(
+        &mut self,
+        allocation: &Allocation,
+        peer: PeerAddr,
+        header: &DataHeader,
+        len: usize,
+        now: Instant,
+    ) {
+        let channel = match header {
+            DataHeader::Channel(number) => Some(number.get()),
+            DataHeader::Indication { .. } => None,
+            // It is told of by itself.
+            DataHeader::Icmp { .. } => return,
+        };
+        let way = (Direction::ToClient, peer.0);
+        self.packet(allocation.serial, now, way, (len, channel));
+    }
+
+    fn packet(
         &mut self,
         serial: u64,
         now: Instant,
@@ -355,32 +413,16 @@ impl Traces {
         is_first
     }
 
-    /// Notes with whom the data is that is about to be dropped.
-    #[cold]
-    pub(super) fn about(&mut self, serial: u64, now: Instant, peer: SocketAddr) {
-        if let Some(watch) = self.watch(serial) {
-            watch.last = now;
-            self.about = Some(peer);
-        }
-    }
-
-    fn dropped(
-        &mut self,
-        serial: u64,
-        direction: Direction,
-        reason: DropReason,
-        peer: Option<SocketAddr>,
-    ) {
-        let peer = peer.or(self.about.take());
+    fn dropped(&mut self, serial: u64, loss: Loss, about: Option<SocketAddr>) {
         let Some(last) = self.watch(serial).map(|watch| watch.last) else {
             return;
         };
         let seen = Seen::Dropped {
-            direction,
-            reason,
-            peer,
+            direction: loss.direction,
+            reason: loss.reason,
+            peer: loss.peer.or(about),
         };
-        self.line(serial, last, seen);
+        self.line(serial, loss.at.unwrap_or(last), seen);
     }
 
     /// Tells that an allocation has ended, and watches it no longer.

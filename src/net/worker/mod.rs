@@ -333,7 +333,6 @@ impl Worker {
         }
         self.look_at_dtls(now);
         self.look_for_kernel_drops(now.instant);
-        self.look_at_watchers(now);
         self.log.handle_timeout(now.instant);
     }
 

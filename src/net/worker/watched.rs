@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::net::observer::Watcher;
-use crate::turn::{Now, Seen, Server, Traced};
+use crate::turn::{Seen, Server, Traced};
 
 /// Those who watch: no more than [`crate::turn::MAX_WATCHES`].
 #[derive(Default)]
@@ -77,18 +77,10 @@ impl Watching {
 }
 
 impl Worker {
-    /// Tells those who watch what has been seen in this turn.
+    /// Tells those who watch what has been seen in this turn, and finds out who is gone: there is a turn every second.
     pub(super) fn tell_watchers(&mut self) {
         self.watched.tell(&mut self.server);
         self.watched.look(&mut self.server);
-    }
-
-    /// Finds out who is gone, where nothing has been seen.
-    pub(super) fn look_at_watchers(&mut self, now: Now) {
-        if !self.watched.is_empty() {
-            self.server.handle_timeout(now);
-            self.tell_watchers();
-        }
     }
 }
 

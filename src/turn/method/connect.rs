@@ -14,6 +14,7 @@ use crate::turn::reject::Reject;
 use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::request::Signer;
 use crate::turn::server::Server;
+use crate::turn::trace::Loss;
 use crate::turn::{CONNECTION_TIMEOUT, Now};
 use crate::wire::reply::Reply;
 use crate::wire::{Message, Method, PeerAddr, TransactionId};
@@ -158,7 +159,13 @@ impl Server {
             Ok(admitted) => admitted,
             Err(reason) => {
                 self.dropped(Direction::ToClient, reason);
-                self.note_drop(relay, Direction::ToClient, reason, Some(source));
+                let loss = Loss {
+                    direction: Direction::ToClient,
+                    reason,
+                    peer: Some(source),
+                    at: Some(now.instant),
+                };
+                self.note_drop(relay, loss);
                 return None;
             }
         };

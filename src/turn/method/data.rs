@@ -9,6 +9,7 @@ use crate::turn::output::{RelayId, ToClient};
 use crate::turn::relayed_addresses::{Family, Protocol};
 use crate::turn::relays::Relay;
 use crate::turn::server::Server;
+use crate::turn::trace::Loss;
 use crate::turn::{IcmpErrors, Now};
 use crate::wire::{DataHeader, Icmp, TransactionId};
 
@@ -73,7 +74,13 @@ impl Server {
             Ok(route) => Some(route),
             Err(reason) => {
                 self.dropped(Direction::ToClient, reason);
-                self.note_drop(relay, Direction::ToClient, reason, Some(source));
+                let loss = Loss {
+                    direction: Direction::ToClient,
+                    reason,
+                    peer: Some(source),
+                    at: Some(now.instant),
+                };
+                self.note_drop(relay, loss);
                 None
             }
         }
@@ -105,7 +112,13 @@ impl Server {
             amount.take_back(len);
         }
         if is_watched {
-            self.trace_drop(relay, Direction::ToClient, reason, None);
+            let loss = Loss {
+                direction: Direction::ToClient,
+                reason,
+                peer: None,
+                at: None,
+            };
+            self.trace_drop(relay, loss);
         }
     }
 
@@ -160,17 +173,9 @@ impl Server {
             })?;
         allocation.traffic.packets_to_client += 1;
         allocation.traffic.bytes_to_client += len as u64;
-        if allocation.is_watched && matches!(arrived, Arrived::Data(_)) {
-            let channel = match header {
-                DataHeader::Channel(number) => Some(number.get()),
-                DataHeader::Indication { .. } | DataHeader::Icmp { .. } => None,
-            };
-            self.traces.packet(
-                allocation.serial,
-                now.instant,
-                (Direction::ToClient, peer.0),
-                (len, channel),
-            );
+        if allocation.is_watched {
+            self.traces
+                .received(allocation, peer, &header, len, now.instant);
         }
         let (transport, family) = (
             allocation.flow.five_tuple.transport,

@@ -11,6 +11,7 @@ use crate::turn::counters::DropReason;
 use crate::turn::output::{Handover, Local, RelayId, ToClient, ToPeer};
 use crate::turn::relayed_addresses::Owner;
 use crate::turn::server::{FromClient, Server};
+use crate::turn::trace::Loss;
 
 /// The longest payload of a datagram: an IPv4 packet of 65,535 bytes less its headers, or what follows an IPv6 header.
 const LONGEST_V4: usize = 65_535 - 20 - 8;
@@ -38,7 +39,13 @@ impl Server {
         if payload.len() > longest {
             // No datagram could have carried it.
             self.dropped(Direction::ToPeer, DropReason::TooLarge);
-            self.note_drop(relay, Direction::ToPeer, DropReason::TooLarge, Some(target));
+            let loss = Loss {
+                direction: Direction::ToPeer,
+                reason: DropReason::TooLarge,
+                peer: Some(target),
+                at: Some(now.instant),
+            };
+            self.note_drop(relay, loss);
             return FromClient::Dropped;
         }
         let Some(from) = self.bound(relay) else {

@@ -18,8 +18,6 @@ struct Outgoing {
     /// That it came by.
     transport: Transport,
     peer: PeerAddr,
-    /// That it came by, if it did.
-    channel: Option<ChannelNumber>,
     payload: Range<usize>,
     dont_fragment: bool,
 }
@@ -46,7 +44,6 @@ impl Server {
         let outgoing = Outgoing {
             transport: flow.five_tuple.transport,
             peer,
-            channel: None,
             payload: start..start + data.len(),
             dont_fragment: message.contains(ATTR_DONT_FRAGMENT) && !translates,
         };
@@ -70,7 +67,6 @@ impl Server {
         let outgoing = Outgoing {
             transport: flow.five_tuple.transport,
             peer,
-            channel: Some(number),
             payload,
             dont_fragment: false,
         };
@@ -100,7 +96,6 @@ impl Server {
         let Outgoing {
             transport,
             peer,
-            channel,
             payload,
             dont_fragment,
         } = outgoing;
@@ -134,22 +129,9 @@ impl Server {
                     DropReason::Bandwidth
                 })
         });
-        let (relay, target) = match metered {
-            Ok(route) => route,
-            Err(reason) => {
-                if allocation.is_watched {
-                    (self.traces).about(allocation.serial, now.instant, peer.0);
-                }
-                return Err(reason);
-            }
-        };
+        let (relay, target) = metered?;
         if allocation.is_watched {
-            self.traces.packet(
-                allocation.serial,
-                now.instant,
-                (Direction::ToPeer, peer.0),
-                (payload.len(), channel.map(ChannelNumber::get)),
-            );
+            self.traces.sent(allocation, peer, &payload, now.instant);
         }
         allocation.traffic.packets_to_peer += 1;
         allocation.traffic.bytes_to_peer += payload.len() as u64;
