@@ -48,8 +48,8 @@ fn every(text: &str) -> Result<Duration, String> {
 }
 
 const HELP: &str = "\
-UP is from a client to its peers, DOWN from peers to the client; both count the data, without headers. Up to 20,000
-sessions are shown; the header says when there are more.
+UP is from a client to its peers, DOWN from peers to the client; both count data without headers.
+Up to 20,000 sessions are shown, and the header says when there are more.
 
 Examples:
   uturn top

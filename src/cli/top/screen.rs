@@ -375,9 +375,9 @@ since it was opened, with the most frequent reason of late.
 
 up down j k   select a session         s >       sort by the next column
 PgUp PgDn     a page up or down        <         by the one before
-Home g        whichever is the first   r         reverse the order
-End G         the last one             /         filter by words of user,
-Enter         look at it                         client, realm and via, or by
-x             end it; asks before                user:alice via:tcp and so on
-Esc           back; shows all again    p         pause
-q Ctrl-C      quit                     Ctrl-L    draw anew";
+Home g        whichever is the first   b d       by UP bit/s, by DROP/s
+End G         the last one             r         reverse the order
+Enter         look at it               /         filter by words of user,
+x             end it; asks before                client, realm and via, or by
+Esc           back; shows all again              user:alice via:tcp and so on
+q Ctrl-C      quit                     p Ctrl-L  pause; draw anew";

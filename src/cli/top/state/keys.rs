@@ -35,6 +35,9 @@ impl State {
             Key::End | Key::Char('G') => self.select(usize::MAX),
             Key::Char('s' | '>') => self.sort_by(self.sort.next()),
             Key::Char('<') => self.sort_by(self.sort.previous()),
+            // What is looked for in a hurry.
+            Key::Char('b') => self.sort_by(Column::UpBits),
+            Key::Char('d') => self.sort_by(Column::DropRate),
             Key::Char('r') => {
                 self.is_reversed = !self.is_reversed;
                 self.arrange();

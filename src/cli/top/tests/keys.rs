@@ -86,6 +86,13 @@ fn any_column_sorts_both_ways() {
     }
     press(&mut state, "<");
     assert_eq!(state.sort, Column::DropRate);
+    press(&mut state, "b");
+    assert_eq!(state.sort, Column::UpBits);
+    press(&mut state, "rd");
+    assert_eq!(
+        (state.sort, ids(&mut state)),
+        (Column::DropRate, vec![77_777, 4, 500])
+    );
 }
 
 #[test]
