@@ -5,10 +5,12 @@ The rates are those that the load is told to send; `uturn sessions` is the secon
 
 import itertools
 import json
+import os
 import re
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.network import SERVER4
 from harness.process import Service, run, wait_until
@@ -245,8 +247,8 @@ def quits(setting):
         top.wait_for(top.is_gone)
     with Top(setting) as top:
         pane = top.ask("display-message", "-p", "#{pane_pid}").strip()
-        children = run(["ps", "-o", "pid=", "--ppid", pane], PATIENCE_SECONDS)
-        run(["kill", f"-{signal.SIGTERM}", *children.output.split()], PATIENCE_SECONDS)
+        children = Path(f"/proc/{pane}/task/{pane}/children").read_text()
+        os.kill(int(children), signal.SIGTERM)
         top.wait_for(top.is_gone)
     return Outcome(True, "the terminal is as before, twice")
 
