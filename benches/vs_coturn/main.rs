@@ -33,6 +33,8 @@ mod rows;
 mod server;
 #[cfg(target_os = "linux")]
 mod table;
+#[cfg(target_os = "linux")]
+mod watcher;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

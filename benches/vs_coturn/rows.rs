@@ -118,6 +118,11 @@ pub fn sections() -> Vec<Section> {
             rows: allocations(),
         },
         Section {
+            title: "Metrics, events, usage and an operator who looks, against none of it, uturn alone: CPU time of each packet, in microseconds",
+            columns: ["watched", "not"],
+            rows: watched(),
+        },
+        Section {
             title: "1,000 clients against 100, uturn alone: CPU time of each packet, in microseconds",
             columns: ["1,000", "100"],
             rows: many_against_few(),
@@ -272,6 +277,27 @@ fn many_against_few() -> Vec<Row> {
                 ratio: Ratio::FirstOverSecond,
                 bar: Some(Bar::AtMost(1.2)),
             });
+        }
+    }
+    rows
+}
+
+fn watched() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        for traffic in [Traffic::Up, Traffic::Down] {
+            for clients in [FEW, MANY] {
+                let cell = Cell::full_load(transport, traffic, 160, clients);
+                let side = |server| Side { cell, server };
+                rows.push(Row {
+                    name: format!("{transport} {traffic}, {}, watched", flows(160, clients)),
+                    figure: Figure::CpuOfPacket,
+                    sides: [side(Server::Watched), side(Server::Uturn)],
+                    floor: None,
+                    ratio: Ratio::FirstOverSecond,
+                    bar: Some(Bar::AtMost(1.03)),
+                });
+            }
         }
     }
     rows

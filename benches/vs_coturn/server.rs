@@ -14,6 +14,7 @@ use uturn::load::Transport;
 
 use super::command::CannotRun;
 use super::process::{self, Process};
+use super::watcher::Watcher;
 
 /// Who is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,8 @@ pub enum Server {
     OneWorker,
     /// This one: two workers, on both cores.
     TwoWorkers,
+    /// This one as the first, while everything tells of it: metrics, the admin API, events and usage.
+    Watched,
 }
 
 /// The only user.
@@ -46,6 +49,7 @@ impl Server {
             Self::Floor => (520, 521),
             Self::OneWorker => (530, 531),
             Self::TwoWorkers => (540, 541),
+            Self::Watched => (550, 551),
         }
     }
 
@@ -61,7 +65,7 @@ impl Server {
 
     fn cores(self, cores: Cores) -> Vec<usize> {
         match self {
-            Self::Uturn | Self::Coturn | Self::Floor => vec![cores.server],
+            Self::Uturn | Self::Coturn | Self::Floor | Self::Watched => vec![cores.server],
             Self::OneWorker | Self::TwoWorkers => vec![cores.server, cores.generator],
         }
     }
@@ -79,6 +83,7 @@ impl fmt::Display for Server {
             Self::Floor => "floor",
             Self::OneWorker => "uturn, one worker",
             Self::TwoWorkers => "uturn, two workers",
+            Self::Watched => "uturn, watched",
         })
     }
 }
@@ -148,6 +153,8 @@ pub struct Servers {
     cores: Cores,
     folder: Folder,
     running: BTreeMap<Server, Process>,
+    /// Who looks at the server that is watched.
+    watcher: Option<Watcher>,
 }
 
 impl Servers {
@@ -160,6 +167,7 @@ impl Servers {
             cores,
             folder,
             running: BTreeMap::new(),
+            watcher: None,
         })
     }
 
@@ -179,6 +187,9 @@ impl Servers {
         let process = self.start(server)?;
         let id = process.id();
         self.running.insert(server, process);
+        if server == Server::Watched && self.watcher.is_none() {
+            self.watcher = Some(Watcher::start(self.folder.path(ADMIN_SOCKET)));
+        }
         Ok(id)
     }
 
@@ -222,7 +233,7 @@ impl Servers {
 
     fn command(&self, server: Server) -> io::Result<Command> {
         Ok(match server {
-            Server::Uturn | Server::OneWorker | Server::TwoWorkers => {
+            Server::Uturn | Server::OneWorker | Server::TwoWorkers | Server::Watched => {
                 let file = self.folder.path(&format!("{server}.toml"));
                 fs::write(&file, uturn_configuration(server))?;
                 let mut command = Command::new(&self.binaries.uturn);
@@ -258,6 +269,7 @@ const COTURN: &str = "-n --no-cli --lt-cred-mech --relay-threads=1 --allow-loopb
 fn uturn_configuration(server: Server) -> String {
     let (plain, tls) = server.ports();
     let workers = if server == Server::TwoWorkers { 2 } else { 1 };
+    let told = if server == Server::Watched { TOLD } else { "" };
     format!(
         r#"[listen]
 udp = ["127.0.0.1:{plain}"]
@@ -288,11 +300,25 @@ connections = 20000
 connections_per_address = 20000
 new_connections_per_second = 1000000
 new_connections_burst = 1000000
-[server]
+{told}[server]
 workers = {workers}
 "#
     )
 }
+
+/// What tells of the server that is watched; `every` is the default.
+const TOLD: &str = r#"[metrics]
+listen = ["127.0.0.1:9641"]
+coturn_names = true
+[admin]
+socket = "admin.sock"
+[events]
+file = "events.jsonl"
+[usage]
+file = "usage.jsonl"
+"#;
+/// Where that one answers operators.
+const ADMIN_SOCKET: &str = "admin.sock";
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(10);

@@ -39,19 +39,19 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::ImportCoturn(arguments) => import_coturn::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Dns(arguments) => dns::run(&arguments),
         Command::Credential(arguments) => credential::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
-        Command::Load(arguments) => load::run(&arguments),
-        Command::Probe(arguments) => probe::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
-        Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Sessions(arguments) => sessions::run(&arguments),
         Command::Kick(arguments) => kick::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     }
 }
 
@@ -72,19 +72,19 @@ enum Command {
     Dev(dev::Arguments),
     Check(check::Arguments),
     ImportCoturn(import_coturn::Arguments),
+    Doctor(doctor::Arguments),
+    Explain(explain::Arguments),
     Dns(dns::Arguments),
     Credential(credential::Arguments),
     Token(token::Arguments),
-    Load(Box<load::Arguments>),
-    Probe(Box<probe::Arguments>),
-    Completions(completions::Arguments),
-    Man(man::Arguments),
-    Sessions(sessions::Arguments),
     Top(top::Arguments),
+    Sessions(sessions::Arguments),
     Kick(kick::Arguments),
     Trace(trace::Arguments),
-    Doctor(doctor::Arguments),
-    Explain(explain::Arguments),
+    Probe(Box<probe::Arguments>),
+    Load(Box<load::Arguments>),
+    Man(man::Arguments),
+    Completions(completions::Arguments),
 }
 
 /// Which configuration file is read.
@@ -109,6 +109,7 @@ First steps:
   uturn dev                            try it on this machine, without any configuration
   uturn check /etc/uturn/uturn.toml    see what is wrong with a configuration
   uturn import-coturn                  make a configuration out of /etc/turnserver.conf
+  uturn doctor                         see what is wrong with this host for it, and what mends it
   uturn serve                          serve clients with /etc/uturn/uturn.toml
   uturn probe turn.example.org         find out how a server can be reached, and what is wrong with it
   uturn sessions                       see who is served, where [admin] is configured
@@ -119,7 +120,7 @@ First steps:
 Exit codes:
   0  fine
   1  failed while running, such as a port in use; `check`: the configuration has errors;
-     `probe`: the verdict is bad; `sessions`, `top`, `kick`, `trace`: no answer, or no such session
+     `probe`, `doctor`: something is wrong; `sessions`, `top`, `kick`, `trace`: no answer, or no such session
   2  wrong usage or a wrong configuration; nothing was started";
 
 /// The credentials of a realm, or of the default one.
