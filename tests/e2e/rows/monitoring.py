@@ -29,6 +29,12 @@ UTURN_CONFIG = f"""
 [metrics]
 listen = ["{SERVER4}:9641"]
 coturn_names = true
+
+[events]
+file = "monitoring-events.jsonl"
+
+[usage]
+file = "monitoring-usage.jsonl"
 """
 
 CONFIG = f"""
