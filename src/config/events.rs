@@ -82,7 +82,8 @@ fn usage(
 fn written_to(file: &At<PathBuf>, host: &Surroundings, reader: &mut Reader) -> PathBuf {
     let path = host.directory.join(&file.value);
     let directory = path.parent().unwrap_or(Path::new("/"));
-    if !directory.is_dir() {
+    // A bare name is of the directory that uturn was started in, which is there.
+    if directory != Path::new("") && !directory.is_dir() {
         let wrong = format!("there is no directory {}", directory.display());
         reader.report(
             Problem::warning(file.span.clone(), wrong)

@@ -1,6 +1,6 @@
 //! `uturn check`.
 
-use super::{Directory, run, stderr, stdout, text};
+use super::{Directory, run, stderr, stdout, text, uturn};
 
 #[test]
 fn check_shows_what_would_be_served() {
@@ -68,4 +68,24 @@ fn check_shows_who_is_told_of_events_without_the_secrets() {
     }
     let all = format!("{summary}{}", stderr(&output));
     assert!(!all.contains("who-knows") && !all.contains("q7Jv"), "{all}");
+}
+
+#[test]
+fn a_configuration_in_the_working_directory_needs_no_path() {
+    let directory = Directory::new("check-here");
+    directory.config(
+        "[listen]\nudp = [\"127.0.0.1:3478\"]\ntcp = []\n[relay]\naddresses = [\"127.0.0.1\"]\n\
+         [usage]\nfile = \"usage.jsonl\"\n",
+    );
+    let mut check = uturn();
+    check
+        .current_dir(&directory.0)
+        .args(["check", "uturn.toml"]);
+    let output = check.output().expect("uturn runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        !stderr(&output).contains("no directory"),
+        "{}",
+        stderr(&output)
+    );
 }
