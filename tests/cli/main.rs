@@ -5,6 +5,7 @@ mod credential;
 mod dev;
 mod dns;
 mod doctor;
+mod documents;
 mod explain;
 mod help;
 mod import_coturn;
