@@ -403,7 +403,7 @@ fn absent(socket: &Path, error: &io::Error) -> Error {
     let socket = socket.display();
     Error::Unreachable(match error.kind() {
         ErrorKind::NotFound => format!(
-            "there is no admin socket {socket}: is the server running, and is [admin] in its configuration?"
+            "there is no admin socket {socket}: is the server running? If it is, its log says where it answers operators, or why it does not"
         ),
         ErrorKind::PermissionDenied => format!(
             "this user may not use the admin socket {socket}: run this as root, or as the user that the server runs as"

@@ -19,7 +19,7 @@ mod trace;
 
 pub use client::{Client, Error, Following, Remote};
 pub use routes::OPENAPI;
-pub use server::{Running, Settings, TcpSettings, start};
+pub use server::{Running, Settings, Socket, TcpSettings, start};
 pub use token::MIN_TOKEN;
 
 /// Where the socket is unless the configuration says otherwise.

@@ -1,6 +1,7 @@
 //! `uturn dev`: a relay on loopback without any configuration, for web developers.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::credential::now;
 use super::service::{Service, Signals};
 use super::{BAD_CONFIGURATION, FAILED, FINE, complain, logging, show};
+use crate::admin;
 use crate::auth::{self, Minted};
 use crate::config::{self, Checked};
 use crate::net::{Certificate, Listener, ListenerTransport};
@@ -83,10 +85,28 @@ fn serve(checked: Checked) -> Result<(), String> {
     .map_err(|sentence| {
         format!("{sentence}; `uturn dev --port 0 --tls-port 0 --http-port 0` takes free ports")
     })?;
+    let service = match socket() {
+        Some(path) => service.with_admin(
+            admin::Settings {
+                socket: admin::Socket::Auto(path),
+                tcp: None,
+            },
+            false,
+        )?,
+        None => service,
+    };
     print!("{}", greeting(&service, &credential));
     let ended = signals.wait(&service);
     service.stop();
     ended
+}
+
+/// Where the developer's own commands ask it: in the directory of their session, which nobody else can enter.
+fn socket() -> Option<PathBuf> {
+    let directory = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?);
+    directory
+        .is_absolute()
+        .then(|| directory.join("uturn-dev.sock"))
 }
 
 /// The configuration that `uturn dev` stands for.
@@ -184,6 +204,13 @@ fn greeting(service: &Service, credential: &Minted) -> String {
         .iter()
         .map(ToString::to_string)
         .collect();
+    let watch = match service.admin().and_then(admin::Running::socket) {
+        Some(socket) => format!(
+            "See who uses it:\n\n  uturn top --socket {}\n\n",
+            socket.display()
+        ),
+        None => String::new(),
+    };
     format!(
         "\
 uturn serves this machine until Ctrl-C.
@@ -197,7 +224,7 @@ Paste into the web app:
   const {{ iceServers }} = await (await fetch(\"http://{http}/ice\")).json();
   const connection = new RTCPeerConnection({{ iceServers }});
 
-"
+{watch}"
     )
 }
 

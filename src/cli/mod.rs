@@ -112,7 +112,7 @@ First steps:
   uturn doctor                         see what is wrong with this host for it, and what mends it
   uturn serve                          serve clients with /etc/uturn/uturn.toml
   uturn probe turn.example.org         find out how a server can be reached, and what is wrong with it
-  uturn sessions                       see who is served, where [admin] is configured
+  uturn sessions                       see who is served by the server on this host
   uturn top                            the same, live
 
 `uturn help COMMAND` explains a command, with examples.

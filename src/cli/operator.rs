@@ -21,7 +21,7 @@ pub(super) struct Which {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "url"])]
     socket: Option<PathBuf>,
 
-    /// The configuration file of the server, whose [admin] says where the socket is
+    /// The configuration file of the server, which says where the socket is
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
 
@@ -105,17 +105,16 @@ fn socket_of(file: &Path) -> Result<PathBuf, u8> {
         refuse(file, &report, "; no server was asked");
         BAD_CONFIGURATION
     })?;
-    loaded
-        .checked
-        .admin
-        .map(|admin| admin.socket)
-        .ok_or_else(|| {
+    loaded.checked.admin.socket.path().map_or_else(
+        || {
             complain(&format!(
-                "{} has no [admin]: add it, restart the server, and ask again",
+                "{} has socket = \"off\" in [admin]: remove that line, restart the server, and ask again",
                 file.display()
             ));
-            BAD_CONFIGURATION
-        })
+            Err(BAD_CONFIGURATION)
+        },
+        |path| Ok(path.to_owned()),
+    )
 }
 
 /// Says why there is no answer.

@@ -90,9 +90,7 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     if let Some(settings) = checked.metrics {
         service = service.with_metrics(settings)?;
     }
-    if let Some(settings) = checked.admin {
-        service = service.with_admin(settings, coturn_names)?;
-    }
+    service = service.with_admin(checked.admin, coturn_names)?;
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {
         info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");
@@ -107,7 +105,9 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
         info!(%address, path, "showing metrics");
     }
     if let Some(admin) = service.admin() {
-        info!(socket = %admin.socket().display(), "answering operators");
+        if let Some(socket) = admin.socket() {
+            info!(socket = %socket.display(), "answering operators");
+        }
         for address in admin.addresses() {
             info!(%address, "answering operators over HTTPS");
         }

@@ -13,8 +13,8 @@ use crate::admin::text;
 
 /// Show the sessions of a running server
 ///
-/// A session is an allocation with its client and its peers. The server answers at its admin socket, which [admin] in its
-/// configuration opens.
+/// A session is an allocation with its client and its peers. The server answers at its admin socket,
+/// /run/uturn/admin.sock under systemd.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {

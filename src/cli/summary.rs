@@ -1,5 +1,6 @@
 //! What a configuration serves, in a few lines.
 
+use crate::admin::Socket;
 use crate::admission::peer_filter;
 use crate::auth::{self, AfterExpiry};
 use crate::config::{Checked, show_duration};
@@ -68,15 +69,13 @@ pub(super) fn of(checked: &Checked) -> String {
         let (listen, path) = (listen.join(", "), &metrics.path);
         lines.push(("shows", format!("metrics at {listen}, path {path}{names}")));
     }
-    if let Some(admin) = &checked.admin {
-        lines.push(("admin", format!("at {}", admin.socket.display())));
-        if let Some(tcp) = &admin.tcp {
-            let listen: Vec<_> = tcp.listen.iter().map(ToString::to_string).collect();
-            lines.push((
-                "",
-                format!("{}, over HTTPS with a token", listen.join(", ")),
-            ));
-        }
+    lines.push(("admin", socket(&checked.admin.socket)));
+    if let Some(tcp) = &checked.admin.tcp {
+        let listen: Vec<_> = tcp.listen.iter().map(ToString::to_string).collect();
+        lines.push((
+            "",
+            format!("{}, over HTTPS with a token", listen.join(", ")),
+        ));
     }
     for told in checked.events.iter().flat_map(of_events) {
         lines.push(("tells", told));
@@ -85,6 +84,19 @@ pub(super) fn of(checked: &Checked) -> String {
         .iter()
         .map(|(topic, text)| format!("  {topic:<6} {text}\n"));
     shown.collect()
+}
+
+/// Where operators ask.
+fn socket(socket: &Socket) -> String {
+    match socket {
+        Socket::Off => "no socket".to_owned(),
+        Socket::Auto(path) => {
+            let directory = path.parent().unwrap_or(path).display();
+            let path = path.display();
+            format!("at {path}, where the server may write to {directory}")
+        }
+        Socket::At(path) => format!("at {}", path.display()),
+    }
 }
 
 /// Where clients are awaited, on one line: `udp 0.0.0.0:3478, tls [::]:5349`.

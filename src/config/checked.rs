@@ -27,8 +27,8 @@ pub struct Checked {
     pub api: Option<api::Settings>,
     /// The metrics, if there are any.
     pub metrics: Option<metrics::Settings>,
-    /// The admin API, if there is one.
-    pub admin: Option<admin::Settings>,
+    /// The admin API.
+    pub admin: admin::Settings,
     /// Events and usage, if somebody is told.
     pub events: Option<EventSettings>,
     /// What is logged.
@@ -66,7 +66,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .metrics
         .iter()
         .map(|table| &table.value.listen.value);
-    let of_admin = document.admin.iter().flat_map(|admin| &admin.value.tcp);
+    let of_admin = document.admin.value.tcp.iter();
     let of_admin = of_admin.map(|tcp| &tcp.value.listen.value);
     let http = of_api.chain(of_metrics).chain(of_admin);
     let http: Vec<_> = http.flatten().cloned().collect();
@@ -109,7 +109,7 @@ pub(super) fn check(document: &raw::Document, host: &Surroundings, reader: &mut 
         .as_ref()
         .map(|api| http::check(api, &served, host, reader));
     let metrics = (document.metrics.as_ref()).map(|table| prometheus::check(table, reader));
-    let admin = (document.admin.as_ref()).map(|table| admin_table::check(table, host, reader));
+    let admin = admin_table::check(&document.admin, host, reader);
     let events = events::check(document, &auth.realm, host, reader);
     let log = &document.log.value;
     Checked {

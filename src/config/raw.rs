@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use super::admin::AdminSocket;
 use super::section::sections;
 use super::text::{
     AfterExpiry, Algorithm, Arrival, ClientAddresses, Domain, EventKind, External, Ha1, Ha1Sha256,
@@ -34,7 +35,7 @@ sections! {
         realms: Vec<At<RealmTable>> = "[]",
         api: Api,
         metrics: Metrics,
-        admin: Admin,
+        admin: Admin = "{}",
         events: Events,
         usage: Usage,
         log: Log = "{}",
@@ -255,7 +256,7 @@ sections! {
 
     /// What an operator may ask a running server.
     struct Admin {
-        socket: PathBuf = r#""/run/uturn/admin.sock""#,
+        socket: AdminSocket = r#""auto""#,
         tcp: AdminTcp,
     }
 

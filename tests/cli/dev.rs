@@ -2,18 +2,20 @@
 
 use std::io::{BufRead, BufReader};
 
-use super::{Running, uturn};
+use super::{Directory, Running, run, stderr, stdout, text, uturn};
 
 #[test]
 fn dev_prints_what_a_web_developer_pastes() {
     let ports = ["--port", "0", "--tls-port", "0", "--http-port", "0"];
-    let mut running = Running::start(uturn().arg("dev").args(ports));
-    let stdout = running.program.stdout.take().expect("stdout is piped");
+    let directory = Directory::new("dev");
+    let session = ("XDG_RUNTIME_DIR", &directory.0);
+    let mut running = Running::start(uturn().arg("dev").args(ports).env(session.0, session.1));
+    let printed = running.program.stdout.take().expect("stdout is piped");
     let mut greeting = String::new();
-    for line in BufReader::new(stdout).lines() {
+    for line in BufReader::new(printed).lines() {
         greeting.push_str(&line.expect("the greeting is text"));
         greeting.push('\n');
-        if greeting.contains("RTCPeerConnection") {
+        if greeting.contains("uturn top") {
             break;
         }
     }
@@ -28,6 +30,10 @@ fn dev_prints_what_a_web_developer_pastes() {
         assert!(greeting.contains(part), "{part}: {greeting}");
     }
     assert!(!greeting.contains("turn:127.0.0.1:0"), "{greeting}");
+    let socket = directory.0.join("uturn-dev.sock");
+    assert!(greeting.contains(&format!("uturn top --socket {}", socket.display())));
+    let sessions = run(&["sessions", "--socket", text(&socket)]);
+    assert_eq!(stdout(&sessions), "no sessions\n", "{}", stderr(&sessions));
     running.signal("-INT");
     let (code, log) = running.end();
     assert_eq!(code, Some(0), "{log}");

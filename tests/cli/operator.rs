@@ -2,15 +2,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use super::{Directory, run, stderr, stdout, text, uturn};
+use super::{Directory, Running, run, stderr, stdout, text, uturn};
 
 #[test]
 fn who_asks_a_server_that_is_not_there_is_told_what_to_look_at() {
     let directory = Directory::new("operator");
-    let plain = directory.config("");
+    let plain = directory.config("[admin]\nsocket = \"off\"\n");
     let absent = directory.0.join("absent.sock");
     let token = directory.write("token", "q7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXz");
     let refused = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -21,7 +22,7 @@ fn who_asks_a_server_that_is_not_there_is_told_what_to_look_at() {
         (
             &["sessions", "--socket", text(&absent)][..],
             1,
-            "is the server running, and is [admin] in its configuration?",
+            "is the server running? If it is, its log says where it answers operators",
         ),
         (
             &["kick", "1", "--socket", text(&absent)],
@@ -36,7 +37,7 @@ fn who_asks_a_server_that_is_not_there_is_told_what_to_look_at() {
         (
             &["sessions", "--config", text(&plain)],
             2,
-            "has no [admin]: add it, restart the server, and ask again",
+            "has socket = \"off\" in [admin]: remove that line, restart the server, and ask again",
         ),
         (&remote, 1, "Connection refused"),
     ] {
@@ -46,6 +47,30 @@ fn who_asks_a_server_that_is_not_there_is_told_what_to_look_at() {
         assert!(said.contains(says), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn a_server_without_a_socket_says_so_when_it_starts() {
+    let directory = Directory::new("no-socket");
+    let nowhere =
+        "[listen]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[relay]\naddresses = [\"127.0.0.1\"]\n";
+    let log = |rest: &str| {
+        let config = directory.config(&format!("{nowhere}{rest}"));
+        let mut server = Running::start(uturn().args(["serve", "--config", text(&config)]));
+        server.logs(" serving ");
+        server.signal("-TERM");
+        let (code, log) = server.end();
+        assert_eq!(code, Some(0), "{log}");
+        log
+    };
+    let off = log("[admin]\nsocket = \"off\"\n");
+    assert!(!off.contains("operators"), "{off}");
+    // On a host that serves, there is the directory.
+    if !Path::new("/run/uturn").exists() {
+        let auto = log("");
+        let says = " INFO operators cannot ask this server, as there is no directory /run/uturn: to have /run/uturn/admin.sock";
+        assert!(auto.contains(says), "{auto}");
     }
 }
 

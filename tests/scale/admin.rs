@@ -14,7 +14,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use uturn::admin::model::{Filter, TraceLine};
-use uturn::admin::{self, Client, Error, Remote, TcpSettings};
+use uturn::admin::{self, Client, Error, Remote, Socket, TcpSettings};
 use uturn::admission::rate_limit;
 use uturn::auth::Secret;
 use uturn::metrics::Page;
@@ -56,7 +56,7 @@ fn serve() -> Served {
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("an anchor");
     let settings = admin::Settings {
-        socket: socket.clone(),
+        socket: Socket::At(socket.clone()),
         tcp: Some(TcpSettings {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             token: Secret::new(TOKEN),
@@ -320,6 +320,40 @@ fn sessions_are_shown_filtered_and_ended_while_others_come_and_go() {
         gone.to_string().contains("there is no admin socket"),
         "{gone}"
     );
+}
+
+#[test]
+fn without_a_path_of_its_own_a_server_has_a_socket_where_it_can() {
+    let _alone = alone();
+    let relay = net::start(loopback_relay()).expect("it starts");
+    let start = |socket| {
+        let page = Page::new(relay.observer(), None, None, false);
+        let settings = admin::Settings { socket, tcp: None };
+        admin::start(settings, relay.observer(), page)
+    };
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let directory = directory.join(format!("auto-{}", std::process::id()));
+    let path = directory.join("admin.sock");
+    let auto = || start(Socket::Auto(path.clone())).expect("it serves all the same");
+    // There is no directory.
+    assert_eq!(auto().socket(), None);
+    assert!(start(Socket::At(path.clone())).is_err());
+    std::fs::create_dir(&directory).expect("a directory");
+    let first = auto();
+    assert_eq!(first.socket(), Some(&*path));
+    // Another server has it, and keeps it.
+    assert_eq!(auto().socket(), None);
+    let refused = start(Socket::At(path.clone())).err().expect("an error");
+    let says = "another server answers there; stop it, or name another path";
+    assert!(refused.to_string().contains(says), "{refused}");
+    assert_eq!(
+        Client::open(&path).server().expect("an answer").allocations,
+        0
+    );
+    drop(first);
+    let off = start(Socket::Off).expect("nothing can fail");
+    assert_eq!((off.socket(), off.addresses()), (None, &[][..]));
+    std::fs::remove_dir(&directory).expect("nothing is left in it");
 }
 
 #[test]

@@ -247,7 +247,7 @@ options! {
         "prometheus-tls" Flag Decision "metrics are served in the clear: keep them on loopback or a private address, or put a web server before them";
         "prometheus-cert" Value NotNeeded "metrics are served in the clear";
         "prometheus-key" Value NotNeeded "metrics are served in the clear";
-        "cli" Flag NotNeeded "`uturn sessions` and `uturn kick` do its work, where [admin] is configured";
+        "cli" Flag NotNeeded "`uturn top`, `uturn sessions` and `uturn kick` do its work";
         "cli-ip" Value NotNeeded "there is no command line inside the server";
         "cli-port" Value NotNeeded "there is no command line inside the server";
         "cli-password" Value NotNeeded "there is no command line inside the server";

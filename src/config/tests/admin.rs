@@ -1,6 +1,7 @@
 //! `[admin]`.
 
 use super::*;
+use crate::admin::Socket;
 
 const TOKEN: &str = "q7Jv0aXzq7Jv0aXzq7Jv0aXzq7Jv0aXz";
 const TCP: &str = "[admin.tcp]\nlisten = [\"10.0.0.5:9642\"]\ntoken_file = \"token\"\n\
@@ -16,15 +17,20 @@ fn directory(name: &str, token: &str) -> Directory {
 }
 
 #[test]
-fn there_is_none_unless_it_is_asked_for() {
-    assert!(accepted("").checked.admin.is_none());
-    let admin = accepted("[admin]\n").checked.admin.expect("one");
-    assert_eq!(admin.socket, PathBuf::from("/run/uturn/admin.sock"));
-    assert!(admin.tcp.is_none());
+fn there_is_a_socket_where_it_can_be_unless_it_is_off() {
+    let socket = |text: &str| {
+        let admin = accepted(text).checked.admin;
+        assert!(admin.tcp.is_none());
+        admin.socket
+    };
+    let auto = Socket::Auto("/run/uturn/admin.sock".into());
+    for text in ["", "[admin]\n", "[admin]\nsocket = \"auto\"\n"] {
+        assert_eq!(socket(text), auto, "{text}");
+    }
+    assert_eq!(socket("[admin]\nsocket = \"off\"\n"), Socket::Off);
     // Like other paths, from the file's directory on.
-    let admin = accepted("[admin]\nsocket = \"a/b.sock\"\n").checked.admin;
-    let socket = admin.expect("one").socket;
-    assert_eq!(socket, PathBuf::from("/nonexistent/a/b.sock"));
+    let relative = socket("[admin]\nsocket = \"a/b.sock\"\n");
+    assert_eq!(relative, Socket::At("/nonexistent/a/b.sock".into()));
 }
 
 #[test]
@@ -33,7 +39,7 @@ fn over_the_network_it_has_a_token_and_a_certificate() {
     let loaded = directory.check(&format!("{AUTH}{TCP}"));
     let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let tcp = loaded.checked.admin.and_then(|admin| admin.tcp);
+    let tcp = loaded.checked.admin.tcp;
     let tcp = tcp.expect("one");
     assert_eq!(tcp.listen, ["10.0.0.5:9642".parse().unwrap()]);
     assert_eq!(tcp.token.expose(), TOKEN.as_bytes());
@@ -77,6 +83,10 @@ fn mistakes_are_refused() {
             "unknown key `listen`",
         ),
         ("[admin]\nsocket = \"\"\n", "this is empty"),
+        (
+            "[admin]\nsocket = \"Off\"\n",
+            "`Off` is neither \"auto\" nor \"off\" nor a path",
+        ),
         (&long, "the path of a socket has 90 bytes at most"),
         (
             "[listen]\ntcp = [\"192.0.2.1:1\"]\n[admin.tcp]\nlisten = [\"192.0.2.1:1\"]\n",
