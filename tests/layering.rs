@@ -49,7 +49,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("admin", &["metrics", "api", "net", "turn", "auth"]),
+    (
+        "admin",
+        &["metrics", "explain", "api", "net", "turn", "auth"],
+    ),
     (
         "doctor",
         &[

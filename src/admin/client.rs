@@ -13,9 +13,11 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
-use super::model::{Ended, Filter, Problem, Server, Session, Sessions, TraceLine};
+use super::model::{Ended, Filter, NameQuestion, Problem, Server, Session, Sessions, TraceLine};
 use crate::auth::Secret;
+use crate::explain::{CodeExplanation, PeerExplanation, UsernameExplanation};
 
 /// A server that can be asked.
 #[derive(Clone)]
@@ -138,6 +140,33 @@ impl Client {
         let answer = self.ask("POST", "/v1/sessions/end", &filter)?;
         let ended: Ended = serde_json::from_slice(&answer).map_err(strange)?;
         Ok(ended.ended)
+    }
+
+    /// Why clients may reach a peer (an address, perhaps with a port), or may not.
+    pub fn explain_peer(
+        &self,
+        address: &str,
+        realm: Option<&str>,
+    ) -> Result<PeerExplanation, Error> {
+        let realm = realm.map_or(String::new(), |realm| format!("&realm={}", encoded(realm)));
+        self.get(&format!(
+            "/v1/explain/peer?address={}{realm}",
+            encoded(address)
+        ))
+    }
+
+    /// What a user's name is taken for, and whether it comes in.
+    pub fn explain_username(&self, question: &NameQuestion) -> Result<UsernameExplanation, Error> {
+        let question = serde_json::to_string(question)
+            .map(Zeroizing::new)
+            .map_err(|error| Error::Unreachable(error.to_string()))?;
+        let answer = self.ask("POST", "/v1/explain/username", &question)?;
+        serde_json::from_slice(&answer).map_err(strange)
+    }
+
+    /// What an error code or a label means.
+    pub fn explain_code(&self, code: &str) -> Result<Vec<CodeExplanation>, Error> {
+        self.get(&format!("/v1/explain/code?code={}", encoded(code)))
     }
 
     /// The metrics, as Prometheus reads them.

@@ -1,12 +1,13 @@
 //! The admin API: what an operator asks a running server, and has it do, over HTTP at a Unix socket or within TLS.
 //!
 //! `model` is what is said, both ways: the server writes it and `client` reads it. `routes` has every path, `answers` makes the
-//! model of what the relay says, and `trace` follows one session. `socket` is the file whose rights say who may ask, `token` what
+//! model of what the relay says, `explain` asks why it decides so, and `trace` follows one session. `socket` is the file whose rights say who may ask, `token` what
 //! proves it over the network, and `text` keeps what clients have chosen from terminals. `openapi.json` describes it all for
 //! others; a test holds it to the rest. Start at [`start`], or at [`Client`] for the other end.
 
 mod answers;
 mod client;
+mod explain;
 pub mod model;
 mod problem;
 mod query;
@@ -18,6 +19,7 @@ mod token;
 mod trace;
 
 pub use client::{Client, Error, Following, Remote};
+pub use explain::rules_of;
 pub use routes::OPENAPI;
 pub use server::{Running, Settings, Socket, TcpSettings, start};
 pub use token::MIN_TOKEN;

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::Secret;
+
 /// The server as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Server {
@@ -229,6 +231,49 @@ impl Filter {
     /// Whether it says nothing, and so would mean every session.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// What is asked about a user's name.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameQuestion {
+    /// The name, as the client sends it.
+    pub name: String,
+    /// The password that the client has.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "secret")]
+    pub password: Option<Secret>,
+    /// The realm, unless it is the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// At which time; none is the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+}
+
+/// A secret as a text.
+mod secret {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error};
+
+    use crate::auth::Secret;
+
+    pub(super) fn serialize<S: Serializer>(
+        secret: &Option<Secret>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = secret
+            .as_ref()
+            .map(|secret| str::from_utf8(secret.expose()));
+        let text = text.transpose();
+        let text = text.map_err(|_| S::Error::custom("the password is no text in UTF-8"))?;
+        text.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        Ok(text.map(Secret::new))
     }
 }
 

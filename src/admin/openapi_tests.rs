@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::OPENAPI;
 use super::model::*;
+use crate::auth::Secret;
+use crate::explain::{Carries, Limit, Moment, PeerExplanation, UsernameExplanation, codes};
 
 fn description() -> Value {
     serde_json::from_str(OPENAPI).expect("JSON")
@@ -98,6 +100,12 @@ fn compare(document: &Value, schema: &Value, value: &Value, met: &mut BTreeSet<S
         let (name, schema) = resolve(document, reference);
         met.insert(name.to_owned());
         return compare(document, schema, value, met);
+    }
+    // What may be missing is compared where it is there.
+    if let Some([present, absent]) = schema["oneOf"].as_array().map(Vec::as_slice)
+        && absent["type"] == "null"
+    {
+        return compare(document, present, value, met);
     }
     if let Some(variants) = schema.get("oneOf") {
         let kind = value["kind"].as_str().expect("a kind");
@@ -297,6 +305,53 @@ fn trace_lines() -> Vec<TraceLine> {
     ]
 }
 
+fn explanations() -> (PeerExplanation, UsernameExplanation) {
+    let peer = PeerExplanation {
+        peer: "64:ff9b::a00:5".parse().unwrap(),
+        port: Some(5000),
+        realm: "example.org".to_owned(),
+        reached: false,
+        judged: "10.0.0.5".parse().unwrap(),
+        carries: vec![Carries {
+            form: "a NAT64 address".into(),
+            address: "10.0.0.5".parse().unwrap(),
+        }],
+        rule: "special-purpose".into(),
+        range: Some("10.0.0.0/8".to_owned()),
+        registry: Some("private use (RFC 1918)".to_owned()),
+        places: vec!["line 7".to_owned()],
+        code: Some(403),
+        label: Some("peer_denied".into()),
+        why: "Denied.".to_owned(),
+        notes: vec!["A note.".to_owned()],
+    };
+    let username = UsernameExplanation {
+        username: "1700003600:alice".to_owned(),
+        realm: "example.org".to_owned(),
+        kind: "time-limited".into(),
+        user_id: Some("alice".to_owned()),
+        place: Some("line 2".to_owned()),
+        expires: Some(Moment {
+            unix: 1_700_003_600,
+            utc: "2023-11-14 23:13:20 UTC".to_owned(),
+            in_words: "in 1 hour".to_owned(),
+        }),
+        secret: Some(1),
+        accepted: Some(false),
+        code: Some(401),
+        label: Some("expired_credential".into()),
+        why: "Refused.".to_owned(),
+        limits: vec![Limit {
+            what: "allocations of this user".into(),
+            value: 64,
+            used: Some(1),
+            place: "line 9".to_owned(),
+        }],
+        notes: vec!["A note.".to_owned()],
+    };
+    (peer, username)
+}
+
 #[test]
 fn each_type_has_the_fields_that_are_described_and_comes_back_whole() {
     let document = description();
@@ -325,6 +380,17 @@ fn each_type_has_the_fields_that_are_described_and_comes_back_whole() {
     check("Filter", &filter);
     check("Ended", &Ended { ended: 1 });
     check("Problem", &problem);
+    let question = NameQuestion {
+        name: "alice".to_owned(),
+        password: Some(Secret::new("correct horse")),
+        realm: Some("example.org".to_owned()),
+        at: Some(1),
+    };
+    check("NameQuestion", &question);
+    let (peer, username) = explanations();
+    check("PeerExplanation", &peer);
+    check("UsernameExplanation", &username);
+    check("CodeExplanations", &codes("403"));
     for line in trace_lines() {
         check("TraceLine", &line);
         // What a client has chosen cannot break a line.

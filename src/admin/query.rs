@@ -27,53 +27,61 @@ pub(super) struct Wanted {
 
 impl Query {
     pub(super) fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let pairs = form(query.unwrap_or_default().as_bytes()).ok_or_else(|| {
-            Problem::bad("The query cannot be decoded: percent-encode it as UTF-8.")
-        })?;
-        let mut parsed = Self {
-            limit: MAX_PAGE,
-            from: Cursor::default(),
-            wanted: Wanted::default(),
-        };
-        let mut seen = Vec::new();
-        for (name, value) in pairs {
-            if seen.contains(&name) {
-                return Err(Problem::bad(format!("`{name}` is given twice.")));
-            }
-            let wanted = &mut parsed.wanted;
-            match name.as_str() {
-                "limit" => parsed.limit = limit(&value)?,
-                "cursor" => parsed.from = cursor(&value)?,
-                "user" => wanted.user = Some(value),
-                "realm" => wanted.realm = Some(value),
-                "client" => wanted.client = Some(address(&value)?),
-                "transport" => wanted.transport = Some(transport(&value)?),
-                _ => {
-                    let shown: String = name.chars().take(64).collect();
-                    return Err(Problem::bad(format!(
-                        "There is no parameter `{shown}`: use limit, cursor, user, realm, client and transport."
-                    )));
-                }
-            }
-            seen.push(name);
-        }
-        Ok(parsed)
+        let names = ["limit", "cursor", "user", "realm", "client", "transport"];
+        let [limit, from, user, realm, client, transport] = parameters(query, names)?;
+        Ok(Self {
+            limit: limit.map_or(Ok(MAX_PAGE), |text| parse_limit(&text))?,
+            from: from.map_or(Ok(Cursor::default()), |text| parse_cursor(&text))?,
+            wanted: Wanted {
+                user,
+                realm,
+                client: client.map(|text| parse_address(&text)).transpose()?,
+                transport: transport.map(|text| parse_transport(&text)).transpose()?,
+            },
+        })
     }
 }
 
-fn limit(text: &str) -> Result<usize, Problem> {
+/// The parameters of these names, each at most once, and no others.
+pub(super) fn parameters<const N: usize>(
+    query: Option<&str>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Problem> {
+    let pairs = form(query.unwrap_or_default().as_bytes())
+        .ok_or_else(|| Problem::bad("The query cannot be decoded: percent-encode it as UTF-8."))?;
+    let mut found = [const { None }; N];
+    for (name, value) in pairs {
+        let Some(at) = names.iter().position(|known| *known == name) else {
+            let shown: String = name.chars().take(64).collect();
+            let known = match names.split_last() {
+                Some((last, [])) => (*last).to_owned(),
+                Some((last, others)) => format!("{} and {last}", others.join(", ")),
+                None => "none".to_owned(),
+            };
+            return Err(Problem::bad(format!(
+                "There is no parameter `{shown}`: use {known}."
+            )));
+        };
+        if found[at].replace(value).is_some() {
+            return Err(Problem::bad(format!("`{name}` is given twice.")));
+        }
+    }
+    Ok(found)
+}
+
+fn parse_limit(text: &str) -> Result<usize, Problem> {
     let number = text.parse().ok();
     number
         .filter(|limit| (1..=MAX_PAGE).contains(limit))
         .ok_or_else(|| Problem::bad(format!("`limit` is a whole number from 1 to {MAX_PAGE}.")))
 }
 
-fn address(text: &str) -> Result<IpAddr, Problem> {
+fn parse_address(text: &str) -> Result<IpAddr, Problem> {
     text.parse()
         .map_err(|_| Problem::bad("`client` is an IP address without a port."))
 }
 
-fn transport(text: &str) -> Result<Transport, Problem> {
+fn parse_transport(text: &str) -> Result<Transport, Problem> {
     let mut all = Transport::ALL.into_iter();
     all.find(|transport| transport.to_string() == text)
         .ok_or_else(|| Problem::bad("`transport` is udp, tcp, tls or dtls."))
@@ -84,7 +92,7 @@ pub(super) fn show_cursor(cursor: Cursor) -> String {
     format!("{:x}-{:x}", cursor.worker, cursor.place)
 }
 
-fn cursor(text: &str) -> Result<Cursor, Problem> {
+fn parse_cursor(text: &str) -> Result<Cursor, Problem> {
     let parse = || {
         let (worker, place) = text.split_once('-')?;
         Some(Cursor {

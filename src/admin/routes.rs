@@ -15,7 +15,8 @@ use super::answers;
 use super::model::{self, Ended, Filter};
 use super::problem::Problem;
 use super::query::{Query, Wanted, show_cursor};
-use super::{text, trace};
+use super::{explain, text, trace};
+use crate::explain::RealmRules;
 use crate::metrics::{Page, TEXT_FORMAT};
 use crate::net::{Cursor, Observer};
 use crate::turn::MAX_PAGE;
@@ -31,6 +32,9 @@ pub(super) fn router(asked: Arc<Asked>) -> Router {
         .route("/v1/sessions/end", post(end_all))
         .route("/v1/sessions/{id}", get(session).delete(end))
         .route("/v1/sessions/{id}/trace", get(trace::follow))
+        .route("/v1/explain/peer", get(explain::peer))
+        .route("/v1/explain/username", post(explain::username))
+        .route("/v1/explain/code", get(explain::code))
         .route("/v1/metrics", get(metrics))
         .route("/v1/openapi.json", get(openapi))
         .fallback(async || {
@@ -50,6 +54,8 @@ pub(super) fn router(asked: Arc<Asked>) -> Router {
 pub(super) struct Asked {
     pub(super) observer: Observer,
     page: Page,
+    /// What is to be told of each realm, the default one first.
+    pub(super) rules: Vec<RealmRules>,
     /// Places for questions: whoever asks waits for workers, on a thread of its own.
     asking: Arc<Semaphore>,
     /// Places for those who follow a session.
@@ -57,10 +63,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(observer: Observer, page: Page) -> Self {
+    pub(super) fn new(observer: Observer, page: Page, rules: Vec<RealmRules>) -> Self {
         Self {
             observer,
             page,
+            rules,
             asking: Arc::new(Semaphore::new(AT_A_TIME)),
             following: Arc::new(Semaphore::new(trace::AT_A_TIME)),
         }
@@ -196,7 +203,7 @@ async fn openapi() -> Response {
     ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-fn json(answer: impl serde::Serialize) -> Response {
+pub(super) fn json(answer: impl serde::Serialize) -> Response {
     match text::json(&answer) {
         Ok(json) => {
             let headers = [

@@ -13,6 +13,7 @@ use super::socket::{self, Refused};
 use super::token;
 use crate::api::{Bounds, Served, StartError, serve_tls, serve_unix};
 use crate::auth::Secret;
+use crate::explain::RealmRules;
 use crate::metrics::Page;
 use crate::net::{self, Certificate, Observer};
 
@@ -82,9 +83,15 @@ impl Running {
     }
 }
 
-/// Serves the admin API of a relay; on an error nothing is left running.
-pub fn start(settings: Settings, observer: Observer, page: Page) -> Result<Running, StartError> {
-    let asked = Arc::new(Asked::new(observer, page));
+/// Serves the admin API of a relay, with what is to be told of its realms ([`rules_of`](super::rules_of)); on an error nothing is
+/// left running.
+pub fn start(
+    settings: Settings,
+    observer: Observer,
+    page: Page,
+    rules: Vec<RealmRules>,
+) -> Result<Running, StartError> {
+    let asked = Arc::new(Asked::new(observer, page, rules));
     let unix = match settings.socket {
         Socket::Off => None,
         Socket::At(path) => {

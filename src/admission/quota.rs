@@ -151,6 +151,19 @@ impl Quotas {
     pub fn allocations(&self) -> u32 {
         self.counts.hold().total
     }
+
+    /// How many of them are a user's.
+    pub fn allocations_of(&self, user_id: &str) -> u32 {
+        self.counts.hold().of_user(user_id)
+    }
+
+    /// How many allocations count against [`Settings::total`]: those of the whole server, unless the limit is the realm's own.
+    pub fn allocations_in_all(&self) -> u32 {
+        if self.settings.total < self.places.limit {
+            return self.allocations();
+        }
+        self.places.limit - self.places.free.load(Ordering::Relaxed)
+    }
 }
 
 /// An allocation that is counted; dropping it gives its place back.
@@ -209,13 +222,17 @@ impl Places {
 }
 
 impl Counts {
+    fn of_user(&self, user_id: &str) -> u32 {
+        self.users.get(user_id).map_or(0, |user| user.allocations)
+    }
+
     fn check(
         &self,
         limits: &Settings,
         user_id: &str,
         client: ClientNetwork,
     ) -> Result<(), QuotaReached> {
-        let of_user = self.users.get(user_id).map_or(0, |user| user.allocations);
+        let of_user = self.of_user(user_id);
         if of_user >= limits.per_user {
             let limit = limits.per_user;
             return Err(QuotaReached::PerUser { limit });

@@ -1,5 +1,7 @@
 //! What becomes of a name, for whoever asks why.
 
+use subtle::ConstantTimeEq;
+
 use super::time_limited::TimeLimited;
 use super::{AuthError, Authenticator, Key, PasswordAlgorithm, UnixTime};
 
@@ -41,7 +43,7 @@ impl Authenticator {
         let given =
             password.map(|password| Key::long_term(algorithm, username, &self.realm, password));
         let mut verify = |key: &Key| match &given {
-            Some(given) => key.as_bytes() == given.as_bytes(),
+            Some(given) => key.as_bytes().ct_eq(given.as_bytes()).into(),
             None => true,
         };
         let is_static = self.static_users.contains_key(username);

@@ -75,6 +75,7 @@ fn serve(checked: Checked) -> Result<(), String> {
     let secret = &checked.relay.auth.shared_secrets[0];
     let credential = auth::mint(secret, ':', Some("dev"), CREDENTIAL_LIFETIME, now());
     let Checked { relay, api, .. } = checked;
+    let rules = admin::rules_of(&relay, &[]);
     let service = Service::start(relay, false, |listeners| {
         api.map(|api| crate::api::Settings {
             uris: uris(listeners),
@@ -92,6 +93,7 @@ fn serve(checked: Checked) -> Result<(), String> {
                 tcp: None,
             },
             false,
+            rules,
         )?,
         None => service,
     };

@@ -9,20 +9,24 @@ use std::time::SystemTime;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{BAD_CONFIGURATION, ConfigFile, FAILED, FINE, complain, refuse};
-use crate::admission::peer_filter::PeerFilter;
-use crate::auth::{Authenticator, Secret, UnixTime};
-use crate::config::{self, Loaded};
+use super::operator::{Place, printable};
+use super::{BAD_CONFIGURATION, DEFAULT_FILE, FAILED, FINE, complain, refuse};
+use crate::admin::model::NameQuestion;
+use crate::admin::{Client, Error, rules_of, text};
+use crate::admission::peer_filter::{self, PeerFilter};
+use crate::auth::{self, Authenticator, Secret, UnixTime};
+use crate::config;
 use crate::explain::{
-    CodeExplanation, Deciders, PeerExplanation, RealmRules, UsernameExplanation, codes, peer,
-    username,
+    CodeExplanation, Deciders, PeerExplanation, RealmRules, UsernameExplanation, Users, codes,
+    peer, peer_address, username,
 };
+use crate::net::Relay;
 use crate::turn::RelayedAddresses;
 
 /// Explain a decision of the server: about a peer, a user name, or an error code
 ///
 /// Asks the same rules as the relay, as the configuration has them, and says which one decides, where it stands and what
-/// follows. Nothing is sent.
+/// follows. With --socket or --url a running server is asked, which knows what is open and used at this time, too.
 #[derive(clap::Args)]
 #[command(after_help = HELP, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Arguments {
@@ -65,19 +69,41 @@ enum Topic {
         /// Print JSON on standard output
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        server: Server,
     },
 }
 
 #[derive(clap::Args)]
 struct Common {
-    #[command(flatten)]
-    file: ConfigFile,
+    /// The configuration file (TOML), unless a server is asked [env: UTURN_CONFIG] [default: /etc/uturn/uturn.toml]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "url"])]
+    config: Option<PathBuf>,
     /// The realm whose rules are asked [default: that of [auth]]
     #[arg(long, value_name = "NAME")]
     realm: Option<String>,
     /// Print JSON on standard output
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// A server that runs, to be asked by what it has read, whatever its file says by now.
+#[derive(clap::Args)]
+#[command(next_help_heading = "To ask a running server instead of reading a file")]
+struct Server {
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Common {
+    /// The configuration file.
+    fn file(&self) -> PathBuf {
+        let named = self.config.clone();
+        let named = named.or_else(|| std::env::var_os("UTURN_CONFIG").map(PathBuf::from));
+        named.unwrap_or_else(|| DEFAULT_FILE.into())
+    }
 }
 
 const HELP: &str = "\
@@ -86,13 +112,14 @@ Examples:
   uturn explain peer [2002:a00:1::1]:5000 --realm example.org
   uturn explain username 1700000000:alice --password 'TtElzSjT0GdnTQ9xdcRNxx96yQs='
   uturn explain username alice --config ./uturn.toml --json
+  uturn explain username alice --socket /run/uturn/admin.sock    how many allocations alice has, too
   uturn explain code 403
   uturn explain code peer_denied
 
 Exit codes:
   0  explained; for a peer or a user: it is let through, or nothing is known against it
   1  the peer is denied, or the user is refused
-  2  wrong usage, a wrong configuration, or no such code";
+  2  wrong usage, a wrong configuration, no such code, or no answer of the server";
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match explained(&arguments.topic) {
@@ -109,19 +136,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 /// The exit code; or what is wrong, unless it has been said.
 fn explained(topic: &Topic) -> Result<u8, Option<String>> {
     match topic {
-        Topic::Peer {
-            peer: (address, port),
-            common,
-        } => {
-            let loaded = load(common)?;
-            let rules = rules_of(&loaded, common)?;
-            let net = &loaded.checked.relay.net;
-            let deciders = Deciders {
-                filter: &PeerFilter::new(rules.peers),
-                relayed: &RelayedAddresses::new(&net.relay_addresses, net.relay_ports.clone()),
-                ports: &net.relay_ports,
-            };
-            let found = peer(&rules, &deciders, *address, *port);
+        Topic::Peer { peer, common } => {
+            let found = explain_peer(*peer, common)?;
             print(&found, common.json, of_peer);
             Ok(if found.reached { FINE } else { FAILED })
         }
@@ -137,18 +153,13 @@ fn explained(topic: &Topic) -> Result<u8, Option<String>> {
                 (None, Some(file)) => Some(config::secret_from_file(file)?),
                 (None, None) => None,
             };
-            let loaded = load(common)?;
-            let rules = rules_of(&loaded, common)?;
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            let now = at.unwrap_or(UnixTime(now.unwrap_or_default().as_secs()));
-            let known = Authenticator::new(rules.auth.clone());
-            let found = username(
-                &rules,
-                &known,
-                name,
-                password.as_ref().map(Secret::expose),
-                now,
-            );
+            let question = NameQuestion {
+                name: name.clone(),
+                password,
+                realm: common.realm.clone(),
+                at: at.map(|at| at.0),
+            };
+            let found = explain_username(&question, common)?;
             print(&found, common.json, of_username);
             Ok(if found.accepted == Some(false) {
                 FAILED
@@ -156,8 +167,11 @@ fn explained(topic: &Topic) -> Result<u8, Option<String>> {
                 FINE
             })
         }
-        Topic::Code { code, json } => {
-            let found = codes(code);
+        Topic::Code { code, json, server } => {
+            let found = match server.client()? {
+                Some(client) => client.explain_code(code).map_err(no_answer)?,
+                None => codes(code),
+            };
             if found.is_empty() {
                 return Err(Some(format!(
                     "`{code}` is neither an error code of this server nor a label; codes are 300, 400, 401, 403, 405, \
@@ -170,56 +184,107 @@ fn explained(topic: &Topic) -> Result<u8, Option<String>> {
     }
 }
 
-fn load(common: &Common) -> Result<Loaded, Option<String>> {
-    config::load(&common.file.config).map_err(|report| {
-        refuse(&common.file.config, &report, "; nothing can be explained");
-        None
-    })
+fn explain_peer(
+    (address, port): (IpAddr, Option<u16>),
+    common: &Common,
+) -> Result<PeerExplanation, Option<String>> {
+    if let Some(client) = common.server.client()? {
+        let wanted = match port {
+            Some(port) => SocketAddr::new(address, port).to_string(),
+            None => address.to_string(),
+        };
+        let realm = common.realm.as_deref();
+        return client.explain_peer(&wanted, realm).map_err(no_answer);
+    }
+    let realm = load(common)?;
+    let net = &realm.relay.net;
+    let deciders = Deciders {
+        filter: &PeerFilter::new(&realm.peers),
+        relayed: &RelayedAddresses::new(&net.relay_addresses, net.relay_ports.clone()),
+        ports: &net.relay_ports,
+    };
+    Ok(peer(&realm.rules, &deciders, address, port))
 }
 
-fn rules_of<'a>(loaded: &'a Loaded, common: &Common) -> Result<RealmRules<'a>, Option<String>> {
-    let relay = &loaded.checked.relay;
-    let default = (&relay.auth, &relay.admission.peers, &relay.admission.quotas);
-    let named = relay
-        .realms
-        .iter()
-        .map(|realm| (&realm.auth, &realm.peers, &realm.quotas));
-    let all = std::iter::once(default)
-        .chain(named)
-        .zip(&loaded.places.realms);
-    let wanted = common.realm.as_ref().unwrap_or(&relay.auth.realm);
-    let mut all = all.filter(|((auth, ..), _)| auth.realm == *wanted);
-    let ((auth, peers, quotas), places) = all.next().ok_or_else(|| {
-        Some(format!(
-            "{} has no realm `{wanted}`",
-            common.file.config.display()
-        ))
+fn explain_username(
+    question: &NameQuestion,
+    common: &Common,
+) -> Result<UsernameExplanation, Option<String>> {
+    if let Some(client) = common.server.client()? {
+        return client.explain_username(question).map_err(no_answer);
+    }
+    let realm = load(common)?;
+    let users = Users {
+        authenticator: &Authenticator::new(realm.auth),
+        quotas: None,
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let at = question.at.unwrap_or(now.unwrap_or_default().as_secs());
+    let password = question.password.as_ref().map(Secret::expose);
+    let name = &question.name;
+    Ok(username(&realm.rules, &users, name, password, UnixTime(at)))
+}
+
+fn no_answer(error: Error) -> Option<String> {
+    Some(printable(&error.to_string()))
+}
+
+impl Server {
+    /// Who is asked, if a server is; an error has been said.
+    fn client(&self) -> Result<Option<Client>, Option<String>> {
+        self.place.client().transpose().map_err(|_| None)
+    }
+}
+
+/// A realm of a configuration file.
+struct OfFile {
+    relay: Relay,
+    auth: auth::Settings,
+    peers: peer_filter::Settings,
+    rules: RealmRules,
+}
+
+fn load(common: &Common) -> Result<OfFile, Option<String>> {
+    let file = common.file();
+    let loaded = config::load(&file).map_err(|report| {
+        refuse(&file, &report, "; nothing can be explained");
+        None
     })?;
-    Ok(RealmRules {
+    let relay = loaded.checked.relay;
+    let wanted = common.realm.as_ref().unwrap_or(&relay.auth.realm);
+    let all = rules_of(&relay, &loaded.places.realms).into_iter();
+    let mut all = all.enumerate();
+    let found = all.find(|(_, rules)| rules.realm() == wanted);
+    let (number, rules) =
+        found.ok_or_else(|| Some(format!("{} has no realm `{wanted}`", file.display())))?;
+    let (auth, peers) = match number.checked_sub(1).map(|number| &relay.realms[number]) {
+        Some(realm) => (realm.auth.clone(), realm.peers.clone()),
+        None => (relay.auth.clone(), relay.admission.peers.clone()),
+    };
+    Ok(OfFile {
+        relay,
         auth,
         peers,
-        quotas,
-        places,
+        rules,
     })
 }
 
 fn parse_peer(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Ok((address, None));
-    }
-    let address = text.parse::<SocketAddr>().map_err(|_| {
+    peer_address(text).ok_or_else(|| {
         "write an IP address, or one with a port: 192.0.2.7, 192.0.2.7:5000, [2001:db8::7]:5000"
             .to_owned()
-    })?;
-    Ok((address.ip(), Some(address.port())))
+    })
 }
 
-fn print<T: Serialize>(found: &T, json: bool, text: impl Fn(&T) -> String) {
+fn print<T: Serialize>(found: &T, json: bool, shown: impl Fn(&T) -> String) {
+    // Names are whatever clients have chosen, and a server elsewhere says what it likes.
     if json {
-        let shown = serde_json::to_string_pretty(found).expect("plain values are JSON");
+        let shown = text::pretty_json(found).expect("plain values are JSON");
         println!("{shown}");
     } else {
-        print!("{}", text(found));
+        for line in shown(found).lines() {
+            println!("{}", printable(line));
+        }
     }
 }
 
@@ -234,7 +299,7 @@ fn of_peer(found: &PeerExplanation) -> String {
             format!("{}, as {}", carried.address, carried.form),
         );
     }
-    if let (Some(code), Some(label)) = (found.code, found.label) {
+    if let (Some(code), Some(label)) = (found.code, &found.label) {
         row(
             "answer",
             format!("{code}; the log and the metrics call it {label}"),
@@ -252,7 +317,7 @@ fn of_username(found: &UsernameExplanation) -> String {
     let mut row = |topic: &str, text: String| {
         let _ = writeln!(out, "  {topic:<8} {text}");
     };
-    row("kind", found.kind.to_owned());
+    row("kind", found.kind.to_string());
     if let Some(place) = &found.place {
         row("from", place.clone());
     }
@@ -268,7 +333,7 @@ fn of_username(found: &UsernameExplanation) -> String {
             ),
         );
     }
-    if let (Some(code), Some(label)) = (found.code, found.label) {
+    if let (Some(code), Some(label)) = (found.code, &found.label) {
         row(
             "answer",
             format!("{code}; the log and the metrics call it {label}"),
@@ -277,7 +342,14 @@ fn of_username(found: &UsernameExplanation) -> String {
     for limit in &found.limits {
         row(
             "limit",
-            format!("{} {} ({})", limit.value, limit.what, limit.place),
+            match (limit.used, limit.place.as_str()) {
+                (None, "") => format!("{} {}", limit.value, limit.what),
+                (None, place) => format!("{} {} ({place})", limit.value, limit.what),
+                (Some(used), "") => format!("{used} of {} {}", limit.value, limit.what),
+                (Some(used), place) => {
+                    format!("{used} of {} {} ({place})", limit.value, limit.what)
+                }
+            },
         );
     }
     for note in &found.notes {

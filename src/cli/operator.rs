@@ -15,15 +15,22 @@ use crate::load::{Trust, tls::roots};
 
 /// Which server is asked.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Which server")]
+#[command(next_help_heading = "Which server [default: the one at /run/uturn/admin.sock]")]
 pub(super) struct Which {
-    /// The admin socket of the server [default: /run/uturn/admin.sock]
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "url"])]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 
     /// The configuration file of the server, which says where the socket is
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "url"])]
     config: Option<PathBuf>,
+}
+
+/// Where a running server is asked.
+#[derive(clap::Args)]
+pub(super) struct Place {
+    /// The admin socket of a server on this host, such as /run/uturn/admin.sock
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    socket: Option<PathBuf>,
 
     /// A server elsewhere, as its [admin.tcp] has it: https://HOST:9642
     #[arg(long, value_name = "URL", value_parser = url, requires = "token_file")]
@@ -64,18 +71,27 @@ fn url(text: &str) -> Result<Url, String> {
 impl Which {
     /// Who answers; the error has been said.
     pub(super) fn client(&self) -> Result<Client, u8> {
-        if let (Some(url), Some(token)) = (&self.url, &self.token_file) {
-            return self.remote(url, token).map_err(|sentence| {
-                complain(&sentence);
-                BAD_CONFIGURATION
-            });
+        if let Some(client) = self.place.client() {
+            return client;
         }
-        let socket = match (&self.socket, &self.config) {
-            (Some(socket), _) => socket.clone(),
-            (None, Some(file)) => socket_of(file)?,
-            (None, None) => DEFAULT_SOCKET.into(),
+        let socket = match &self.config {
+            Some(file) => socket_of(file)?,
+            None => DEFAULT_SOCKET.into(),
         };
         Ok(Client::open(socket))
+    }
+}
+
+impl Place {
+    /// Who answers, if one is named; the error has been said.
+    pub(super) fn client(&self) -> Option<Result<Client, u8>> {
+        if let (Some(url), Some(token)) = (&self.url, &self.token_file) {
+            return Some(self.remote(url, token).map_err(|sentence| {
+                complain(&sentence);
+                BAD_CONFIGURATION
+            }));
+        }
+        self.socket.clone().map(|socket| Ok(Client::open(socket)))
     }
 
     fn remote(&self, url: &Url, token: &Path) -> Result<Client, String> {

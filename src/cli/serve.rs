@@ -10,7 +10,8 @@ use super::service::{Service, Signals, tell};
 use super::{
     BAD_CONFIGURATION, ConfigFile, FAILED, FINE, complain, logging, refuse, show, summary,
 };
-use crate::config::{self, Checked, Loaded};
+use crate::admin;
+use crate::config::{self, Checked, Loaded, Places};
 use crate::events;
 
 /// Serve clients with a configuration file
@@ -38,7 +39,7 @@ Exit codes:
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match load(&arguments.file.config) {
-        Ok(checked) => match serve(&arguments.file.config, checked) {
+        Ok((checked, places)) => match serve(&arguments.file.config, checked, &places) {
             Ok(()) => FINE.into(),
             Err(sentence) => {
                 // With its logs off, the program still says why it ends.
@@ -55,9 +56,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Reads the configuration and starts logging; problems are shown.
-fn load(file: &Path) -> Result<Checked, u8> {
+fn load(file: &Path) -> Result<(Checked, Places), u8> {
     let Loaded {
-        checked, warnings, ..
+        checked,
+        warnings,
+        places,
     } = config::load(file).map_err(|report| {
         refuse(file, &report, "; nothing was started");
         BAD_CONFIGURATION
@@ -67,10 +70,10 @@ fn load(file: &Path) -> Result<Checked, u8> {
         complain(&sentence);
         BAD_CONFIGURATION
     })?;
-    Ok(checked)
+    Ok((checked, places))
 }
 
-fn serve(file: &Path, checked: Checked) -> Result<(), String> {
+fn serve(file: &Path, checked: Checked, places: &Places) -> Result<(), String> {
     let mut signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"))?;
     info!(configuration = %file.display(), "starting");
     let relays = checked.relay.net.relay_addresses.clone();
@@ -79,6 +82,7 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     let is_shared = shared.as_ref().is_some_and(|shared| !shared.is_empty());
     let told = checked.events.as_ref().map(summary::of_events);
     let (tap, prepared) = checked.events.map(events::prepare).unzip();
+    let rules = admin::rules_of(&checked.relay, &places.realms);
     let mut relay = checked.relay;
     relay.net.events = tap;
     let mut service = Service::start(relay, is_shared, |_| api)?;
@@ -90,7 +94,7 @@ fn serve(file: &Path, checked: Checked) -> Result<(), String> {
     if let Some(settings) = checked.metrics {
         service = service.with_metrics(settings)?;
     }
-    service = service.with_admin(checked.admin, coturn_names)?;
+    service = service.with_admin(checked.admin, coturn_names, rules)?;
     let listeners = summary::of_listeners(service.listeners());
     for relay in relays {
         info!(address = %relay.bind, external = relay.external.map(tracing::field::display), "relaying from");

@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::explain::RealmRules;
 use crate::net::{HttpConnection, HttpService, Listener};
 use crate::{admin, api, events, metrics, net};
 
@@ -103,11 +104,12 @@ impl Service {
         mut self,
         settings: admin::Settings,
         coturn_names: bool,
+        rules: Vec<RealmRules>,
     ) -> Result<Self, String> {
         let issued = self.api.as_ref().map(api::Running::issued);
         let events = self.events.as_ref().map(events::Running::counts);
         let page = metrics::Page::new(self.relay.observer(), issued, events, coturn_names);
-        match admin::start(settings, self.relay.observer(), page) {
+        match admin::start(settings, self.relay.observer(), page, rules) {
             Ok(running) => {
                 self.admin = Some(running);
                 Ok(self)

@@ -1,11 +1,13 @@
 //! What an error code means here: each reason that is answered with it.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::turn::{Loudness, Reject};
 
 /// What an error code means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeExplanation {
     /// The ERROR-CODE.
     pub code: u16,
@@ -14,18 +16,18 @@ pub struct CodeExplanation {
 }
 
 /// One reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What the log and the metrics call it.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// What the client reads.
     pub phrase: String,
     /// The level of its line in the log.
-    pub log_level: &'static str,
+    pub log_level: Cow<'static, str>,
     /// What the client did.
-    pub client: &'static str,
+    pub client: Cow<'static, str>,
     /// What the operator can do.
-    pub operator: &'static str,
+    pub operator: Cow<'static, str>,
 }
 
 /// Explains a code such as `403`, or a label such as `peer_denied` or `peer-denied`; nothing for what is neither.
@@ -62,16 +64,17 @@ fn reason(reject: &Reject) -> Reason {
     let label = reject.label();
     let words = WORDS.iter().find(|(known, ..)| *known == label);
     let (_, client, operator) = *words.expect("a test compares the two tables");
+    let log_level = match reject.loudness() {
+        Loudness::Debug => "debug",
+        Loudness::Info => "info",
+        Loudness::Warn => "warn",
+    };
     Reason {
-        label,
+        label: label.into(),
         phrase: reject.reason(false),
-        log_level: match reject.loudness() {
-            Loudness::Debug => "debug",
-            Loudness::Info => "info",
-            Loudness::Warn => "warn",
-        },
-        client,
-        operator,
+        log_level: log_level.into(),
+        client: client.into(),
+        operator: operator.into(),
     }
 }
 
@@ -176,6 +179,6 @@ mod tests {
         assert_eq!(labels("403"), ["peer_denied", "peer_not_relayed"]);
         assert_eq!(labels("Peer-Denied"), ["peer_denied"]);
         let full = codes("server_full").remove(0);
-        assert_eq!((full.code, full.reasons[0].log_level), (508, "warn"));
+        assert_eq!((full.code, &*full.reasons[0].log_level), (508, "warn"));
     }
 }

@@ -1,16 +1,17 @@
 //! Whether a peer may be reached, and by which rule.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::RealmRules;
 use crate::admission::peer_filter::{DecidedBy, PeerFilter, PeerRange, SPECIAL_PURPOSE};
 use crate::turn::{Family, Protocol, Reject, RelayedAddresses};
 
 /// What becomes of a peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerExplanation {
     /// The address.
     pub peer: IpAddr,
@@ -26,7 +27,7 @@ pub struct PeerExplanation {
     pub carries: Vec<Carries>,
     /// The kind of the rule: none, allowed, denied, special-purpose, own-address, unspecified,
     /// multicast, broadcast, relayed-address.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// The range, where the rule is one.
     pub range: Option<String>,
     /// What the range is, where a registry says so.
@@ -36,7 +37,7 @@ pub struct PeerExplanation {
     /// What the client is told.
     pub code: Option<u16>,
     /// What the log and the metrics call it.
-    pub label: Option<&'static str>,
+    pub label: Option<Cow<'static, str>>,
     /// All of it in one sentence.
     pub why: String,
     /// What else is to be known.
@@ -44,12 +45,21 @@ pub struct PeerExplanation {
 }
 
 /// An IPv4 address in an IPv6 one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carries {
     /// What the IPv6 address is taken for.
-    pub form: &'static str,
+    pub form: Cow<'static, str>,
     /// The address in it.
     pub address: Ipv4Addr,
+}
+
+/// Reads an address, or one with a port: `192.0.2.7`, `192.0.2.7:5000`, `[2001:db8::7]:5000`.
+pub fn peer_address(text: &str) -> Option<(IpAddr, Option<u16>)> {
+    if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Some((address, None));
+    }
+    let address = text.parse::<SocketAddr>().ok()?;
+    Some((address.ip(), Some(address.port())))
 }
 
 /// What decides about peers: that of a server that runs, or made from settings.
@@ -65,7 +75,7 @@ pub struct Deciders<'a> {
 
 /// Explains what becomes of a peer, in the order in which the relay decides.
 pub fn peer(
-    rules: &RealmRules<'_>,
+    rules: &RealmRules,
     deciders: &Deciders<'_>,
     address: IpAddr,
     port: Option<u16>,
@@ -107,7 +117,7 @@ pub fn peer(
     });
     let carries: Vec<_> = (decision.carries.iter())
         .map(|carried| Carries {
-            form: carried.form,
+            form: carried.form.into(),
             address: carried.address,
         })
         .collect();
@@ -118,7 +128,7 @@ pub fn peer(
             let form = carries
                 .iter()
                 .find(|carried| IpAddr::V4(carried.address) == judged);
-            let form = form.map_or("an address", |carried| carried.form);
+            let form = form.map_or("an address", |carried| &*carried.form);
             format!("{address} is taken for {form} that carries {judged}, which is")
         }
     };
@@ -153,16 +163,16 @@ pub fn peer(
     PeerExplanation {
         peer: address,
         port,
-        realm: rules.auth.realm.clone(),
+        realm: rules.realm.clone(),
         reached,
         judged,
         carries,
-        rule,
+        rule: rule.into(),
         range: range.cloned(),
         registry,
         places,
         code: refused.as_ref().map(|refused| refused.code().0),
-        label: refused.as_ref().map(Reject::label),
+        label: refused.as_ref().map(|refused| refused.label().into()),
         why,
         notes,
     }
@@ -173,7 +183,7 @@ fn with_port(subject: &str, address: IpAddr, port: &str) -> String {
 }
 
 /// Where a rule stands. Ranges are compared by their addresses, as they may be written in three ways.
-fn places(rules: &RealmRules<'_>, by: &DecidedBy) -> Vec<String> {
+fn places(rules: &RealmRules, by: &DecidedBy) -> Vec<String> {
     let listed = |ranges: &[PeerRange], places: &[String], range: &str| {
         let wanted = range
             .parse::<PeerRange>()
@@ -262,12 +272,7 @@ mod tests {
             deny_own_addresses: "the default of `deny_own_addresses`".into(),
             ..RealmPlaces::default()
         };
-        let rules = RealmRules {
-            auth: &auth(),
-            peers: &peers,
-            quotas: &quotas(),
-            places: &places,
-        };
+        let rules = RealmRules::new(&auth(), &peers, &quotas(), places);
         let relays = [RelayAddress {
             bind: "5.6.7.8".parse().expect("an address"),
             external: None,
@@ -324,7 +329,7 @@ mod tests {
             ),
         ] {
             let explained = explain(address, None);
-            assert_eq!((explained.rule, explained.why.as_str()), (rule, why));
+            assert_eq!((&*explained.rule, explained.why.as_str()), (rule, why));
             let code = (!explained.reached).then_some(403);
             assert_eq!(explained.code, code, "{address}");
         }
@@ -333,7 +338,7 @@ mod tests {
     #[test]
     fn what_this_server_relays_from_is_told_apart() {
         let explained = explain("5.6.7.8", Some(50_000));
-        assert_eq!(explained.label, Some("peer_not_relayed"));
+        assert_eq!(explained.label.as_deref(), Some("peer_not_relayed"));
         assert!(explained.notes[0].contains("while an allocation has it open"));
         assert!(
             explained

@@ -1,11 +1,11 @@
 //! Points in time, as people read them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::UnixTime;
 
 /// A point in time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// Seconds since 1970.
     pub unix: u64,

@@ -1,20 +1,23 @@
 //! What a user's name is taken for, and whether it comes in.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Moment, RealmRules, in_words, utc};
-use crate::auth::{AfterExpiry, AuthError, Authenticator, NameKind, StaticPassword, UnixTime};
+use crate::admission::quota::Quotas;
+use crate::auth::{AfterExpiry, AuthError, Authenticator, NameKind, UnixTime};
 use crate::turn::Reject;
 
 /// What becomes of a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsernameExplanation {
     /// The name.
     pub username: String,
     /// The realm that was asked.
     pub realm: String,
     /// What it is taken for: static-user, time-limited, token-key, unknown.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Whom quotas count.
     pub user_id: Option<String>,
     /// Where the user or the secret stands.
@@ -28,7 +31,7 @@ pub struct UsernameExplanation {
     /// What the client is told.
     pub code: Option<u16>,
     /// What the log and the metrics call it.
-    pub label: Option<&'static str>,
+    pub label: Option<Cow<'static, str>>,
     /// All of it in one sentence.
     pub why: String,
     /// What limits the user.
@@ -38,25 +41,36 @@ pub struct UsernameExplanation {
 }
 
 /// A limit that holds for the user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// What is limited.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// How many.
     pub value: u32,
+    /// How many there are, where that is known of a server that runs.
+    pub used: Option<u32>,
     /// Where it stands.
     pub place: String,
 }
 
-/// Explains what this authenticator makes of a request with this name and, if one is given, this password.
+/// What knows users: that of a server that runs, or made from settings.
+#[derive(Clone, Copy)]
+pub struct Users<'a> {
+    /// Who is known.
+    pub authenticator: &'a Authenticator,
+    /// How many allocations they have, where a server runs.
+    pub quotas: Option<&'a Quotas>,
+}
+
+/// Explains what is made of a request with this name and, if one is given, this password.
 pub fn username(
-    rules: &RealmRules<'_>,
-    authenticator: &Authenticator,
+    rules: &RealmRules,
+    users: &Users<'_>,
     name: &str,
     password: Option<&[u8]>,
     now: UnixTime,
 ) -> UsernameExplanation {
-    let decision = authenticator.explain(name, password, now);
+    let decision = users.authenticator.explain(name, password, now);
     let refused = (decision.verdict.as_ref().err()).map(|error| Reject::BadCredentials(*error));
     let is_token = matches!(decision.kind, NameKind::TokenKey { .. });
     let accepted = match &decision.verdict {
@@ -67,11 +81,7 @@ pub fn username(
     let refused = refused.filter(|_| accepted == Some(false));
     let place = match (&decision.kind, decision.secret) {
         (NameKind::StaticUser, _) => {
-            let at = rules
-                .auth
-                .static_users
-                .iter()
-                .position(|user| user.name == name);
+            let at = rules.users.iter().position(|user| user == name);
             at.and_then(|at| rules.places.users.get(at).cloned())
         }
         (_, Some(secret)) => rules.places.secrets.get(secret).cloned(),
@@ -86,37 +96,37 @@ pub fn username(
         NameKind::TokenKey { .. } => ("token-key", None, None),
         NameKind::Unknown => ("unknown", None, None),
     };
-    let limits = limits(rules);
+    let counted = (decision.verdict.as_ref().ok()).or(user_id.as_ref());
+    let limits = match (&user_id, counted) {
+        (Some(_), Some(counted)) => limits(rules, users.quotas, counted),
+        _ => Vec::new(),
+    };
     UsernameExplanation {
         why: why(rules, name, &decision, password.is_some(), now),
-        notes: notes(rules, &decision.kind, now),
-        limits: if user_id.is_some() {
-            limits
-        } else {
-            Vec::new()
-        },
+        notes: [notes(rules, &decision.kind, now), notes_of(&limits)].concat(),
+        limits,
         username: name.to_owned(),
-        realm: rules.auth.realm.clone(),
-        kind,
+        realm: rules.realm.clone(),
+        kind: kind.into(),
         user_id,
         place,
         expires,
         secret: decision.secret.map(|secret| secret + 1),
         accepted,
         code: refused.as_ref().map(|refused| refused.code().0),
-        label: refused.as_ref().map(Reject::label),
+        label: refused.as_ref().map(|refused| refused.label().into()),
     }
 }
 
 fn why(
-    rules: &RealmRules<'_>,
+    rules: &RealmRules,
     name: &str,
     decision: &crate::auth::NameDecision,
     has_password: bool,
     now: UnixTime,
 ) -> String {
-    let realm = &rules.auth.realm;
-    let secrets = rules.auth.shared_secrets.len();
+    let realm = &rules.realm;
+    let secrets = rules.shared_secrets;
     let made_from = decision.secret.map(|secret| {
         let place = rules.places.secrets.get(secret);
         let place = place.map_or(String::new(), |place| format!(" ({place})"));
@@ -132,7 +142,7 @@ fn why(
             )
         }
         (NameKind::StaticUser, Ok(_)) => {
-            format!("`{name}` is a static user of the realm `{realm}`; give --password to try one.")
+            format!("`{name}` is a static user of the realm `{realm}`; give a password to try one.")
         }
         (NameKind::StaticUser, Err(_)) => {
             format!(
@@ -155,7 +165,7 @@ fn why(
                     format!("Accepted: {made_from}; it ends at {at}, {away}.")
                 }
                 (Ok(_), None) => format!(
-                    "`{name}` is time-limited and ends at {at}, {away}; give --password to know whether a secret made it."
+                    "`{name}` is time-limited and ends at {at}, {away}; give a password to know whether a secret made it."
                 ),
                 (Err(AuthError::Expired { .. }), Some(made_from)) => {
                     format!("Refused: {made_from}, but it ended at {at}, {away}.")
@@ -171,45 +181,67 @@ fn why(
         }
         (NameKind::Unknown, _) => format!(
             "Refused: `{name}` is neither a static user of the realm `{realm}` nor time-limited (EXPIRY{}USER with an expiry in seconds since 1970).",
-            rules.auth.separator
+            rules.separator
         ),
     }
 }
 
-fn limits(rules: &RealmRules<'_>) -> Vec<Limit> {
-    let (quotas, places) = (rules.quotas, rules.places);
+fn limits(rules: &RealmRules, live: Option<&Quotas>, user_id: &str) -> Vec<Limit> {
+    let (quotas, places) = (&rules.quotas, &rules.places);
     [
         (
-            "allocations of this user",
+            OF_USER,
             quotas.per_user,
+            live.map(|live| live.allocations_of(user_id)),
             &places.allocations_per_user,
         ),
         (
             "allocations of one client address",
             quotas.per_client_address,
+            None,
             &places.allocations_per_client_address,
         ),
         (
             "allocations of all",
             quotas.total,
+            live.map(Quotas::allocations_in_all),
             &places.allocations_total,
         ),
     ]
-    .map(|(what, value, place)| Limit {
-        what,
+    .map(|(what, value, used, place)| Limit {
+        what: what.into(),
         value,
+        used,
         place: place.clone(),
     })
     .into()
 }
 
-fn notes(rules: &RealmRules<'_>, kind: &NameKind, now: UnixTime) -> Vec<String> {
+const OF_USER: &str = "allocations of this user";
+
+/// What limits mean that have been reached.
+fn notes_of(limits: &[Limit]) -> Vec<String> {
+    let reached = limits
+        .iter()
+        .filter(|limit| limit.used.is_some_and(|used| used >= limit.value));
+    let note = |limit: &Limit| match &*limit.what {
+        OF_USER => {
+            "The user has as many allocations as a user may have: another one is refused with 486."
+                .to_owned()
+        }
+        _ => "There are as many allocations as there may be: another one is refused whoever asks."
+            .to_owned(),
+    };
+    reached.map(note).collect()
+}
+
+fn notes(rules: &RealmRules, kind: &NameKind, now: UnixTime) -> Vec<String> {
     match kind {
         NameKind::TimeLimited { expires, .. } => {
             let skew = "No difference between clocks is tolerated: the name's last second is compared with this host's clock.";
-            let after = match rules.auth.after_expiry {
+            let after = match rules.after_expiry {
                 AfterExpiry::RefreshFor(_) => {
-                    let end = rules.auth.after_expiry.allocation_end(*expires);
+                    let end = rules.after_expiry.allocation_end(*expires);
                     let verb = if end > now { "may" } else { "could" };
                     format!(
                         "An allocation that it has opened {verb} be refreshed until {}.",
@@ -220,19 +252,10 @@ fn notes(rules: &RealmRules<'_>, kind: &NameKind, now: UnixTime) -> Vec<String> 
             };
             vec![skew.to_owned(), after]
         }
-        NameKind::StaticUser => {
-            let ha1 = rules.auth.static_users.iter();
-            let only_md5 = ha1
-                .filter(|user| matches!(user.password, StaticPassword::Ha1 { sha256: None, .. }))
-                .count();
-            match only_md5 {
-                0 => Vec::new(),
-                _ => vec![
-                    "While a user has an `ha1` alone, clients of this realm sign by MD5."
-                        .to_owned(),
-                ],
-            }
+        NameKind::StaticUser if rules.is_for_md5 => {
+            vec!["While a user has an `ha1` alone, clients of this realm sign by MD5.".to_owned()]
         }
+        NameKind::StaticUser => Vec::new(),
         NameKind::TokenKey { .. } => vec![
             "A token may be up to 5 seconds older or younger than its lifetime says (RFC 7635)."
                 .to_owned(),
@@ -243,11 +266,14 @@ fn notes(rules: &RealmRules<'_>, kind: &NameKind, now: UnixTime) -> Vec<String> 
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::IpAddr;
     use std::time::Duration;
 
     use super::*;
-    use crate::admission::{peer_filter, quota};
-    use crate::auth::{Secret, Settings, StaticUser, TokenKey, TokenKeys, password_for};
+    use crate::admission::{bandwidth, peer_filter, quota};
+    use crate::auth::{
+        Secret, Settings, StaticPassword, StaticUser, TokenKey, TokenKeys, password_for,
+    };
     use crate::explain::RealmPlaces;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -282,20 +308,27 @@ pub(super) mod tests {
     }
 
     fn explain(name: &str, password: Option<&str>) -> UsernameExplanation {
+        explain_with(None, name, password)
+    }
+
+    fn explain_with(
+        live: Option<&Quotas>,
+        name: &str,
+        password: Option<&str>,
+    ) -> UsernameExplanation {
         let places = RealmPlaces {
             secrets: vec!["line 2".into(), "line 3".into()],
             users: vec!["line 9".into()],
             allocations_per_user: "line 20".into(),
             ..RealmPlaces::default()
         };
-        let rules = RealmRules {
-            auth: &auth(),
-            peers: &peer_filter::Settings::default(),
-            quotas: &quotas(),
-            places: &places,
+        let peers = peer_filter::Settings::default();
+        let rules = RealmRules::new(&auth(), &peers, &quotas(), places);
+        let users = Users {
+            authenticator: &Authenticator::new(auth()),
+            quotas: live,
         };
-        let known = Authenticator::new(auth());
-        username(&rules, &known, name, password.map(str::as_bytes), NOW)
+        username(&rules, &users, name, password.map(str::as_bytes), NOW)
     }
 
     #[test]
@@ -326,6 +359,26 @@ pub(super) mod tests {
             !shown.contains("the old secret") && !shown.contains(&password),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn of_a_server_that_runs_it_tells_how_much_is_used() {
+        let live = Quotas::new(quotas(), &bandwidth::Settings::default());
+        let used = |name| {
+            let explained = explain_with(Some(&live), name, None);
+            let used = explained.limits.iter().map(|limit| limit.used);
+            (used.collect::<Vec<_>>(), explained.notes)
+        };
+        assert_eq!(used("alice").0, [Some(0), None, Some(0)]);
+        let client = |last| IpAddr::from([192, 0, 2, last]);
+        let opened: Vec<_> = (0..7).map(|last| live.admit("bob", client(last))).collect();
+        assert!(opened.iter().all(Result::is_ok));
+        let (of_bob, notes) = used("1700003600:bob");
+        assert_eq!(of_bob, [Some(7), None, Some(7)]);
+        let last = notes.last().expect("a note");
+        assert!(last.ends_with("another one is refused with 486."), "{last}");
+        assert_eq!(used("alice").0, [Some(0), None, Some(7)]);
+        assert!(used("nobody").0.is_empty());
     }
 
     #[test]
@@ -367,7 +420,7 @@ pub(super) mod tests {
             ),
         ] {
             let explained = explain(name, password);
-            assert_eq!(explained.label, Some(label), "{name}");
+            assert_eq!(explained.label.as_deref(), Some(label), "{name}");
             assert_eq!(
                 (explained.code, explained.accepted),
                 (Some(401), Some(false))
@@ -379,13 +432,13 @@ pub(super) mod tests {
     #[test]
     fn without_a_password_nobody_is_accepted() {
         for (name, kind, why) in [
-            ("alice", "static-user", "give --password"),
-            ("1700003600", "time-limited", "in 1 hour; give --password"),
+            ("alice", "static-user", "give a password"),
+            ("1700003600", "time-limited", "in 1 hour; give a password"),
             ("2027-01", "token-key", "has to send a token"),
         ] {
             let explained = explain(name, None);
             assert_eq!(
-                (explained.kind, explained.accepted, explained.label),
+                (&*explained.kind, explained.accepted, explained.label),
                 (kind, None, None)
             );
             assert!(explained.why.contains(why), "{}", explained.why);

@@ -42,8 +42,8 @@ pub use event_log::ShownAddress;
 pub use event_tap::{EventTap, Told, What};
 pub use http::{HttpConnection, HttpService};
 pub use observer::{
-    CertificateEnd, ConnectionCounters, Cursor, Limits, NoAnswer, Observer, Page, PortPool, Report,
-    ShellCounters, Watcher,
+    CertificateEnd, ConnectionCounters, Cursor, Limits, NoAnswer, Observer, Page, PortPool,
+    RealmDeciders, Report, ShellCounters, Watcher,
 };
 pub use start::{Running, start};
 pub use sys::{Backend, host_name};

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::connections::Connections;
 use super::mailbox::Mailbox;
 use super::{Listener, ListenerTransport};
+use crate::admission::peer_filter::PeerFilter;
+use crate::admission::quota::Quotas;
+use crate::auth::Authenticator;
 use crate::turn::{
     Counters, NotWatched, RealmCounters, RelayedAddresses, Session, Sessions, Traced,
 };
@@ -31,12 +34,24 @@ pub(super) struct Observed {
     pub(super) stop: Arc<AtomicBool>,
     pub(super) listeners: Vec<Listener>,
     pub(super) relayed: Arc<RelayedAddresses>,
+    pub(super) realms: Vec<RealmDeciders>,
     pub(super) connections: Arc<Connections>,
     pub(super) certificates: Vec<CertificateEnd>,
     pub(super) started: SystemTime,
     pub(super) limits: Limits,
     /// How long a worker has for an answer.
     pub(super) patience: Duration,
+}
+
+/// Whom the workers ask about the requests of a realm.
+#[derive(Clone)]
+pub struct RealmDeciders {
+    /// Who a user is.
+    pub auth: Arc<Authenticator>,
+    /// Which peers may be reached.
+    pub peers: Arc<PeerFilter>,
+    /// Whether there may be another allocation.
+    pub quotas: Arc<Quotas>,
 }
 
 /// How much there may be at a time.
@@ -218,6 +233,16 @@ impl Observer {
         pools.collect()
     }
 
+    /// Which relayed transport addresses there are, and which of them are open.
+    pub fn relayed(&self) -> &RelayedAddresses {
+        &self.0.relayed
+    }
+
+    /// Whom the workers ask about each realm, the default one first.
+    pub fn realms(&self) -> &[RealmDeciders] {
+        &self.0.realms
+    }
+
     /// Connections of clients and DTLS sessions that are open, over all workers.
     pub fn connections(&self) -> usize {
         self.0.connections.total()
@@ -370,6 +395,7 @@ mod tests {
             stop: Arc::clone(&stop),
             listeners: Vec::new(),
             relayed: Arc::new(RelayedAddresses::new(&[], 1..=2)),
+            realms: Vec::new(),
             connections: Connections::new(1, 1),
             certificates: Vec::new(),
             started: SystemTime::now(),

@@ -14,7 +14,7 @@ use super::error::StartError;
 use super::event_log::EventLog;
 use super::listeners::Sockets;
 use super::mailbox::Mailbox;
-use super::observer::{Limits, Observed, Observer, PATIENCE};
+use super::observer::{Limits, Observed, Observer, PATIENCE, RealmDeciders};
 use super::peer_streams::{PeerStreams, PeerStreamsParts};
 use super::relay_sockets::{RelaySockets, RelaySocketsParts, Reservations};
 use super::streams::{
@@ -98,6 +98,14 @@ impl SharedRealm {
         std::iter::once(default).chain(others).collect()
     }
 
+    fn deciders(&self) -> RealmDeciders {
+        RealmDeciders {
+            auth: Arc::clone(&self.auth),
+            peers: Arc::clone(&self.peers),
+            quotas: Arc::clone(&self.quotas),
+        }
+    }
+
     fn for_worker(&self) -> RealmParts {
         RealmParts {
             chosen_by: self.chosen_by.clone(),
@@ -173,6 +181,7 @@ pub fn start(relay: Relay) -> Result<Running, StartError> {
         stop: Arc::clone(&stop),
         listeners: listeners.clone(),
         relayed: Arc::clone(&shared.relayed),
+        realms: shared.realms.iter().map(SharedRealm::deciders).collect(),
         connections: Arc::clone(&shared.connections),
         certificates: certificates.transpose()?.unwrap_or_default(),
         started: SystemTime::now(),

@@ -266,6 +266,11 @@ impl RelayedAddresses {
         all.map(|ports| (ports.address.bind, ports.count.load(Ordering::Relaxed)))
     }
 
+    /// Where their ports are taken from.
+    pub fn range(&self) -> &RangeInclusive<u16> {
+        &self.range
+    }
+
     /// How many ports each relay address has.
     pub fn ports(&self) -> u32 {
         u32::from(*self.range.end()) - u32::from(*self.range.start()) + 1

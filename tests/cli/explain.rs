@@ -4,7 +4,7 @@ use std::process::Output;
 
 use uturn::auth::{Secret, password_for};
 
-use super::{Directory, SECRET, run, stderr, stdout, text};
+use super::{Directory, Running, SECRET, run, stderr, stdout, text, uturn};
 
 const PEERS: &str = "[listen]\nudp = [\"127.0.0.1:0\"]\n[peers]\nallow = [\"10.1.0.0/16\"]\n\
     [[realms]]\nname = \"example.org\"\norigins = [\"https://app.example.org\"]\n\
@@ -112,4 +112,53 @@ fn a_code_is_explained_by_its_number_or_its_label() {
     ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_server_that_runs_is_asked_by_what_it_has_read() {
+    let directory = Directory::new("explain-live");
+    let rest =
+        format!("{PEERS}[relay]\naddresses = [\"127.0.0.1\"]\n[admin]\nsocket = \"admin.sock\"\n");
+    let config = directory.config(&rest.replace("[listen]\n", "[listen]\ntcp = []\n"));
+    let mut server = Running::start(uturn().args(["serve", "--config", text(&config)]));
+    server.logs(" serving ");
+    // What the file says by now is not what decides.
+    directory.config("");
+    let socket = directory.0.join("admin.sock");
+    let ask =
+        |arguments: &[&str]| run(&[&["explain"], arguments, &["--socket", text(&socket)]].concat());
+    let peer = ask(&["peer", "10.1.2.3:5000"]);
+    let says = "Reached: 10.1.2.3, port 5000, is allowed by 10.1.0.0/16 (`allow` in [peers], line 7), which";
+    assert!(
+        stdout(&peer).starts_with(says),
+        "{}{}",
+        stdout(&peer),
+        stderr(&peer)
+    );
+    let denied = ask(&["peer", "8.8.8.8", "--realm", "example.org", "--json"]);
+    assert_eq!(denied.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&denied.stdout).expect("JSON");
+    assert_eq!(json["rule"], "denied");
+    let name = "4000000000:alice";
+    let password = password_for(&Secret::new(SECRET), name);
+    let user = ask(&["username", name, "--password", &password]);
+    assert!(
+        stdout(&user)
+            .starts_with("Accepted: the password is made from secret 1 of 1 (`shared_secrets`")
+    );
+    let says = "  limit    0 of 64 allocations of this user (the default of `allocations_per_user` in [limits])";
+    assert!(stdout(&user).contains(says), "{}", stdout(&user));
+    let code = ask(&["code", "403"]);
+    assert!(stdout(&code).contains("peer_denied"), "{}", stdout(&code));
+    let nowhere = ask(&["peer", "8.8.8.8", "--realm", "example.net"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    let says = "uturn: the server refuses with 404: This server has no realm `example.net`.\n";
+    assert_eq!(stderr(&nowhere), says);
+    let both = ask(&["peer", "8.8.8.8", "--config", text(&config)]);
+    assert_eq!(both.status.code(), Some(2));
+    server.signal("-TERM");
+    assert_eq!(server.end().0, Some(0));
+    let gone = ask(&["peer", "8.8.8.8"]);
+    assert_eq!(gone.status.code(), Some(2));
+    assert!(stderr(&gone).contains("there is no admin socket"));
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
-use uturn::admin::model::{Filter, TraceLine};
+use uturn::admin::model::{Filter, NameQuestion, TraceLine};
 use uturn::admin::{self, Client, Error, Remote, Socket, TcpSettings};
 use uturn::admission::rate_limit;
 use uturn::auth::Secret;
@@ -46,6 +46,7 @@ fn serve() -> Served {
         per_second: 1_000_000,
         burst: 1_000_000,
     };
+    let rules = admin::rules_of(&relay, &[]);
     let relay = net::start(relay).expect("it starts");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -67,7 +68,7 @@ fn serve() -> Served {
         }),
     };
     let page = Page::new(relay.observer(), None, None, false);
-    let admin = admin::start(settings, relay.observer(), page).expect("it starts");
+    let admin = admin::start(settings, relay.observer(), page, rules).expect("it starts");
     Served {
         relay,
         admin,
@@ -329,7 +330,7 @@ fn without_a_path_of_its_own_a_server_has_a_socket_where_it_can() {
     let start = |socket| {
         let page = Page::new(relay.observer(), None, None, false);
         let settings = admin::Settings { socket, tcp: None };
-        admin::start(settings, relay.observer(), page)
+        admin::start(settings, relay.observer(), page, Vec::new())
     };
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let directory = directory.join(format!("auto-{}", std::process::id()));
@@ -354,6 +355,94 @@ fn without_a_path_of_its_own_a_server_has_a_socket_where_it_can() {
     let off = start(Socket::Off).expect("nothing can fail");
     assert_eq!((off.socket(), off.addresses()), (None, &[][..]));
     std::fs::remove_dir(&directory).expect("nothing is left in it");
+}
+
+#[test]
+fn the_server_explains_its_decisions_by_what_is_open_and_used_at_this_time() {
+    let _alone = alone();
+    let served = serve();
+    let client = served.client();
+    let _crowd = served.crowd("alice", 3);
+    let relayed = client.sessions(&of_user("alice")).expect("an answer")[0].relayed[0];
+    let peer = |address: &str| client.explain_peer(address, None).expect("an answer");
+    // A port of this server is reached while an allocation has it open.
+    let open = peer(&relayed.to_string());
+    assert_eq!((open.reached, &*open.rule), (true, "relayed-address"));
+    let metadata = peer("[64:ff9b::169.254.169.254]:80");
+    assert_eq!((metadata.reached, metadata.code), (false, Some(403)));
+    assert_eq!(metadata.judged.to_string(), "169.254.169.254");
+
+    let name = "4000000000:alice";
+    let password = uturn::auth::password_for(&Secret::new(SECRET), name);
+    let mut question = NameQuestion {
+        name: name.to_owned(),
+        password: Some(Secret::new(password.as_str())),
+        realm: None,
+        at: None,
+    };
+    let explained = client.explain_username(&question).expect("an answer");
+    assert_eq!(
+        (explained.accepted, explained.secret),
+        (Some(true), Some(1))
+    );
+    assert_eq!(explained.limits[0].used, Some(3));
+    assert_eq!(explained.limits[0].value, 2 * MEMBERS as u32);
+    assert_eq!(explained.limits[2].used, Some(3));
+    question.at = Some(u64::MAX);
+    let late = client.explain_username(&question).expect("an answer");
+    assert_eq!(late.label.as_deref(), Some("expired_credential"));
+    let said = served.raw(&post(
+        "/v1/explain/username",
+        &json!({ "name": name, "password": password }).to_string(),
+    ));
+    assert!(
+        !said.contains(SECRET) && !said.contains(&password),
+        "{said}"
+    );
+
+    let codes = client.explain_code("peer-denied").expect("an answer");
+    assert_eq!((codes.len(), codes[0].code), (1, 403));
+
+    let wrong = r#"{"name":"a","password":"hunter2","at":"hunter2"}"#;
+    for (request, code, says) in [
+        (
+            get("/v1/explain/peer"),
+            400,
+            "Give `address`, an IP address",
+        ),
+        (get("/v1/explain/peer?address=host"), 400, "Give `address`"),
+        (
+            get("/v1/explain/peer?address=1.1.1.1&port=1"),
+            400,
+            "use address and realm.",
+        ),
+        (
+            get("/v1/explain/peer?address=1.1.1.1&realm=x"),
+            404,
+            "no realm `x`",
+        ),
+        (get("/v1/explain/username"), 405, "Allow header"),
+        (
+            post("/v1/explain/username", "{}"),
+            400,
+            "look at line 1, column 2.",
+        ),
+        (
+            post("/v1/explain/username", wrong),
+            400,
+            "look at line 1, column",
+        ),
+        (get("/v1/explain/code"), 400, "Give `code`"),
+        (get("/v1/explain/code?code=499"), 404, "`499` is neither"),
+    ] {
+        let answer = served.raw(&request);
+        assert_eq!(status(&answer), code, "{request}");
+        let detail = detail(&answer);
+        assert!(
+            detail.contains(says) && !detail.contains("hunter2"),
+            "{detail}"
+        );
+    }
 }
 
 #[test]

@@ -19,12 +19,7 @@ pub(super) fn check(facts: &Facts, subject: &Subject<'_>) -> Vec<Finding> {
         .zip(&subject.loaded.places.realms);
     let mut findings = Vec::new();
     for ((auth, peers, quotas), places) in all {
-        let rules = RealmRules {
-            auth,
-            peers,
-            quotas,
-            places,
-        };
+        let rules = RealmRules::new(auth, peers, quotas, places.clone());
         let deciders = Deciders {
             filter: &PeerFilter::new(peers),
             relayed: &relayed,
