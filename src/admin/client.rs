@@ -240,7 +240,9 @@ impl Client {
             Way::Socket(socket) => {
                 head.push_str("Host: uturn\r\n");
                 let stream = UnixStream::connect(socket).map_err(|error| absent(socket, &error))?;
-                (stream.set_read_timeout(patience)).map_err(|error| self.lost(&error))?;
+                let set = stream.set_read_timeout(patience);
+                set.and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+                    .map_err(|error| self.lost(&error))?;
                 Box::new(stream)
             }
             Way::Remote(remote) => {

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -11,7 +10,7 @@ use axum::response::Response;
 use super::model::NameQuestion;
 use super::problem::Problem;
 use super::query;
-use super::routes::{Asked, At, json};
+use super::routes::{Asked, At, Sent, body, json};
 use crate::auth::{Secret, UnixTime};
 use crate::explain::{self, Deciders, RealmPlaces, RealmRules, Users};
 use crate::net::{RealmDeciders, Relay};
@@ -66,9 +65,9 @@ pub(super) async fn peer(State(asked): At, uri: Uri) -> Result<Response, Problem
     Ok(json(explained.await?))
 }
 
-pub(super) async fn username(State(asked): At, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn username(State(asked): At, sent: Sent) -> Result<Response, Problem> {
     // What serde says of a body may show what is in it, such as a password.
-    let question: NameQuestion = serde_json::from_slice(&body).map_err(|error| {
+    let question: NameQuestion = serde_json::from_slice(&body(sent)?).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Problem::bad(format!(
             "The body is no object such as {{\"name\":\"alice\"}} with name, and password, realm or at if they are wanted: \

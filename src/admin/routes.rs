@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
@@ -130,15 +131,15 @@ fn page(observer: &Observer, query: Query) -> Result<model::Sessions, Problem> {
     })
 }
 
-async fn session(State(asked): At, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = number(&id)?;
+async fn session(State(asked): At, id: Named) -> Result<Response, Problem> {
+    let id = number(id)?;
     let session = asked.ask(move |asked| Ok(asked.observer.session(id)?));
     let session = session.await?.ok_or_else(|| Problem::no_session(id))?;
     Ok(json(answers::session(session)))
 }
 
-async fn end(State(asked): At, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = number(&id)?;
+async fn end(State(asked): At, id: Named) -> Result<Response, Problem> {
+    let id = number(id)?;
     match asked.ask(move |asked| Ok(asked.observer.end(id)?)).await? {
         true => {
             tracing::info!(allocation = id, "an operator has ended a session");
@@ -148,13 +149,30 @@ async fn end(State(asked): At, Path(id): Path<String>) -> Result<Response, Probl
     }
 }
 
-pub(super) fn number(id: &str) -> Result<u64, Problem> {
-    let number = id.parse().ok().filter(|id| *id > 0);
+/// A session as a path names it.
+pub(super) type Named = Result<Path<String>, PathRejection>;
+
+pub(super) fn number(id: Named) -> Result<u64, Problem> {
+    let number = id.ok().and_then(|Path(id)| id.parse().ok());
+    let number = number.filter(|id| *id > 0);
     number.ok_or_else(|| Problem::bad("A session is named by its number, which is above 0."))
 }
 
-async fn end_all(State(asked): At, body: Bytes) -> Result<Response, Problem> {
-    let filter: Filter = serde_json::from_slice(&body).map_err(|error| {
+/// A body, unless it is too long or ends too early.
+pub(super) type Sent = Result<Bytes, BytesRejection>;
+
+pub(super) fn body(sent: Sent) -> Result<Bytes, Problem> {
+    sent.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("A body has {MAX_BODY} bytes at most.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        }
+        _ => Problem::bad("The body has not come whole."),
+    })
+}
+
+async fn end_all(State(asked): At, sent: Sent) -> Result<Response, Problem> {
+    let filter: Filter = serde_json::from_slice(&body(sent)?).map_err(|error| {
         Problem::bad(format!(
             "The body is no filter such as {{\"user\":\"alice\"}} with user, realm or client: {error}."
         ))

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::answers;
 use super::model::TraceLine;
 use super::problem::Problem;
-use super::routes::{At, number};
+use super::routes::{At, Named, number};
 use super::text;
 use crate::net::Watcher;
 use crate::turn::{Direction, NotWatched, Outcome, Seen, Traced};
@@ -31,8 +31,8 @@ const WAITING: usize = 256;
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// `GET /v1/sessions/{id}/trace`.
-pub(super) async fn follow(State(asked): At, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = number(&id)?;
+pub(super) async fn follow(State(asked): At, id: Named) -> Result<Response, Problem> {
+    let id = number(id)?;
     let place = asked.following.clone().try_acquire_owned();
     let place = place.map_err(|_| too_many())?;
     let (lines, waiting) = channel(WAITING);

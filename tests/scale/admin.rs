@@ -286,6 +286,16 @@ fn sessions_are_shown_filtered_and_ended_while_others_come_and_go() {
             "every session",
         ),
         (post("/v1/server", "{}"), 405, "Allow header"),
+        (
+            get("/v1/sessions/%ff"),
+            400,
+            "A session is named by its number",
+        ),
+        (
+            get("/v1/sessions/%ff/trace"),
+            400,
+            "A session is named by its number",
+        ),
     ] {
         let answer = served.raw(&request);
         assert_eq!(status(&answer), code, "{request}");
@@ -295,7 +305,9 @@ fn sessions_are_shown_filtered_and_ended_while_others_come_and_go() {
         "/v1/sessions/end",
         &json!({ "user": "x".repeat(5000) }).to_string(),
     );
-    assert_eq!(status(&served.raw(&large)), 413);
+    let answer = served.raw(&large);
+    assert_eq!(status(&answer), 413);
+    assert_eq!(detail(&answer), "A body has 4096 bytes at most.");
     let described = served.raw(&get("/v1/openapi.json"));
     assert!(described.ends_with(admin::OPENAPI));
     // A cursor beyond the end is the end.
