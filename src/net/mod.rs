@@ -37,6 +37,7 @@ pub use crate::admission::peer_filter::PeerRange;
 pub use crate::turn::RelayAddress;
 pub use clock::clock_is_synchronised;
 pub use descriptors::descriptors;
+pub(crate) use dtls::{DtlsClient, DtlsError};
 pub use error::StartError;
 pub use event_log::ShownAddress;
 pub use event_tap::{EventTap, Told, What};

@@ -36,31 +36,37 @@ impl DtlsConfig {
         let mut certificate = Vec::with_capacity(list.len() + 3);
         put_u24(&mut certificate, list.len());
         certificate.append(&mut list);
-        let suites = provider
-            .cipher_suites
-            .iter()
-            .filter_map(|suite| match suite {
-                SupportedCipherSuite::Tls12(suite) => Some(*suite),
-                SupportedCipherSuite::Tls13(_) => None,
-            });
-        let of_1_2 = |group: &&&dyn SupportedKxGroup| {
-            let known = [
-                NamedGroup::X25519,
-                NamedGroup::secp256r1,
-                NamedGroup::secp384r1,
-            ];
-            known.contains(&group.name())
-        };
         Ok(Self {
             certificate,
             key: certified.key,
-            suites: suites
-                .filter(|suite| Protection::of(suite.common.suite).is_some())
-                .collect(),
-            groups: provider.kx_groups.iter().filter(of_1_2).copied().collect(),
+            suites: suites(provider),
+            groups: groups(provider),
             random: provider.secure_random,
         })
     }
+}
+
+/// The cipher suites of DTLS 1.2 that there are keys for, the best first.
+pub(super) fn suites(provider: &CryptoProvider) -> Vec<&'static Tls12CipherSuite> {
+    let all = provider.cipher_suites.iter();
+    let of_1_2 = all.filter_map(|suite| match suite {
+        SupportedCipherSuite::Tls12(suite) => Some(*suite),
+        SupportedCipherSuite::Tls13(_) => None,
+    });
+    of_1_2
+        .filter(|suite| Protection::of(suite.common.suite).is_some())
+        .collect()
+}
+
+/// The curves of DTLS 1.2.
+pub(super) fn groups(provider: &CryptoProvider) -> Vec<&'static dyn SupportedKxGroup> {
+    let known = [
+        NamedGroup::X25519,
+        NamedGroup::secp256r1,
+        NamedGroup::secp384r1,
+    ];
+    let all = provider.kx_groups.iter().copied();
+    all.filter(|group| known.contains(&group.name())).collect()
 }
 
 fn put_u24(out: &mut Vec<u8>, value: usize) {

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use rustls::Tls12CipherSuite;
 use rustls::crypto::{ActiveKeyExchange, SupportedKxGroup};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use super::config::DtlsConfig;
 use super::hello::{
@@ -26,11 +25,12 @@ use super::hello::{
 use super::keys::{Keys, Protection};
 use super::reader::Reader;
 use super::record::{DTLS_1_2, HANDSHAKE, HEADER, Number, Said};
+use super::secrets::{Randoms, Secrets};
 
 /// The longest message of a client's handshake.
 const MAX_MESSAGE: usize = 8 * 1024;
 /// How long the client has to answer a flight before it is sent again: twice as long each time (RFC 6347 §4.2.4.1).
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// A flight that the client seems to have lost is not sent again sooner than this.
 const LEAST_WAIT: Duration = Duration::from_millis(200);
 /// How often one flight is sent.
@@ -38,17 +38,16 @@ const MAX_TRANSMISSIONS: u32 = 8;
 /// The smallest part of a message that is worth a record.
 const LEAST_PART: usize = 64;
 
-const SERVER_HELLO: u8 = 2;
-const CERTIFICATE: u8 = 11;
-const SERVER_KEY_EXCHANGE: u8 = 12;
-const SERVER_HELLO_DONE: u8 = 14;
-const CLIENT_KEY_EXCHANGE: u8 = 16;
+pub(super) const SERVER_HELLO: u8 = 2;
+pub(super) const CERTIFICATE: u8 = 11;
+pub(super) const SERVER_KEY_EXCHANGE: u8 = 12;
+pub(super) const SERVER_HELLO_DONE: u8 = 14;
+pub(super) const CLIENT_KEY_EXCHANGE: u8 = 16;
 pub(super) const FINISHED: u8 = 20;
-const VERIFY_DATA: usize = 12;
+pub(super) const VERIFY_DATA: usize = 12;
 /// A whole Finished.
 pub(super) const FINISHED_LEN: usize = MESSAGE_HEADER + VERIFY_DATA;
-const NAMED_CURVE: u8 = 3;
-const MASTER_SECRET: usize = 48;
+pub(super) const NAMED_CURVE: u8 = 3;
 
 /// Why a handshake ends, as the client is told (RFC 5246 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +92,8 @@ struct KeyExchange {
     suite: &'static Tls12CipherSuite,
     protection: Protection,
     ours: Box<dyn ActiveKeyExchange>,
-    client_random: [u8; RANDOM],
-    server_random: [u8; RANDOM],
+    randoms: Randoms,
     extended_master_secret: bool,
-}
-
-struct Secrets {
-    suite: &'static Tls12CipherSuite,
-    master: Zeroizing<[u8; MASTER_SECRET]>,
 }
 
 /// What a message of the client's led to.
@@ -139,7 +132,7 @@ impl Handshake {
         config: &DtlsConfig,
         fragment: Fragment<'_>,
     ) -> Result<Progress, Alert> {
-        if fragment.seq != self.receives || !self.incoming.add(fragment)? {
+        if fragment.seq != self.receives || !self.incoming.add(fragment, MAX_MESSAGE)? {
             return Ok(Progress::Nothing);
         }
         let body = std::mem::take(&mut self.incoming.bytes);
@@ -276,37 +269,30 @@ impl Handshake {
             suite,
             protection,
             ours,
-            client_random: hello.random,
-            server_random,
+            randoms: Randoms {
+                client: hello.random,
+                server: server_random,
+            },
             extended_master_secret: hello.extended_master_secret,
         }));
         Ok(())
     }
 
-    /// Finishes the key exchange with the client's part of it (RFC 5246 §8.1, RFC 7627 §4).
+    /// Finishes the key exchange with the client's part of it.
     fn derive_keys(&mut self, exchange: KeyExchange, body: &[u8]) -> Result<Keys, Alert> {
         let mut reader = Reader(body);
         let theirs = reader.after_u8().ok_or(Alert::DecodeError)?;
         if !reader.0.is_empty() {
             return Err(Alert::DecodeError);
         }
-        let suite = exchange.suite;
-        let mut master = Zeroizing::new([0; MASTER_SECRET]);
-        let (label, seed) = if exchange.extended_master_secret {
-            let hash = suite.common.hash_provider.hash(&self.transcript);
-            (&b"extended master secret"[..], hash.as_ref().to_vec())
-        } else {
-            let randoms = [exchange.client_random, exchange.server_random];
-            (&b"master secret"[..], randoms.concat())
-        };
-        let prf = suite.prf_provider;
-        prf.for_key_exchange(&mut master, exchange.ours, theirs, label, &seed)
-            .map_err(|_| Alert::IllegalParameter)?;
-        let mut block = Zeroizing::new(vec![0; exchange.protection.key_block_len()]);
-        let randoms = [exchange.server_random, exchange.client_random].concat();
-        prf.for_secret(&mut block, &*master, b"key expansion", &randoms);
+        let transcript = exchange
+            .extended_master_secret
+            .then_some(&self.transcript[..]);
+        let (suite, randoms) = (exchange.suite, exchange.randoms);
+        let secrets = Secrets::agree(suite, exchange.ours, theirs, randoms, transcript)?;
+        let block = secrets.key_block(exchange.protection.key_block_len(), randoms);
         let keys = Keys::new(exchange.protection, &block).ok_or(Alert::InternalError)?;
-        self.step = Step::Finished(Box::new(Secrets { suite, master }));
+        self.step = Step::Finished(Box::new(secrets));
         Ok(keys)
     }
 
@@ -315,35 +301,28 @@ impl Handshake {
         self.sends += 1;
     }
 
-    /// Adds a message to the transcript, as if it were one fragment (RFC 6347 §4.2.6).
     fn add_message(&mut self, typ: u8, seq: u16, body: &[u8]) {
-        let header = fragment_header(typ, body.len(), seq, 0, body.len());
-        self.transcript.extend_from_slice(&header);
-        self.transcript.extend_from_slice(body);
+        add_message(&mut self.transcript, typ, seq, body);
     }
 }
 
-impl Secrets {
-    /// RFC 5246 §7.4.9.
-    fn verify_data(&self, label: &[u8], transcript: &[u8]) -> [u8; VERIFY_DATA] {
-        let hash = self.suite.common.hash_provider.hash(transcript);
-        let mut data = [0; VERIFY_DATA];
-        let prf = self.suite.prf_provider;
-        prf.for_secret(&mut data, &*self.master, label, hash.as_ref());
-        data
-    }
+/// Adds a message to a transcript, as if it were one fragment (RFC 6347 §4.2.6).
+pub(super) fn add_message(transcript: &mut Vec<u8>, typ: u8, seq: u16, body: &[u8]) {
+    let header = fragment_header(typ, body.len(), seq, 0, body.len());
+    transcript.extend_from_slice(&header);
+    transcript.extend_from_slice(body);
 }
 
 /// A message that has come in part. Its fragments are taken in order; what comes out of order comes again.
 #[derive(Default)]
-struct Incoming {
-    bytes: Vec<u8>,
+pub(super) struct Incoming {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Incoming {
-    /// Adds a fragment; whether the message is whole.
-    fn add(&mut self, fragment: Fragment<'_>) -> Result<bool, Alert> {
-        if fragment.len > MAX_MESSAGE {
+    /// Adds a fragment; whether the message is whole. One that is longer than `most` is refused.
+    pub(super) fn add(&mut self, fragment: Fragment<'_>, most: usize) -> Result<bool, Alert> {
+        if fragment.len > most {
             return Err(Alert::IllegalParameter);
         }
         let known = self.bytes.len();
@@ -397,7 +376,7 @@ fn server_hello(hello: &ClientHello, suite: u16, random: &[u8; RANDOM]) -> Vec<u
     body
 }
 
-fn put_after_u16(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_after_u16(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     out.extend_from_slice(bytes);
 }

@@ -12,7 +12,7 @@ pub(super) const COOKIE: usize = 32;
 pub(super) const RANDOM: usize = 32;
 
 pub(super) const CLIENT_HELLO: u8 = 1;
-const HELLO_VERIFY_REQUEST: u8 = 3;
+pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
 /// How often a client may have been asked for a cookie in one handshake.
 const MAX_MESSAGE_SEQ: u16 = 16;
 
@@ -141,14 +141,14 @@ pub(super) struct ClientHello {
     pub(super) point_formats: bool,
 }
 
-const SUPPORTED_GROUPS: u16 = 10;
+pub(super) const SUPPORTED_GROUPS: u16 = 10;
 pub(super) const EC_POINT_FORMATS: u16 = 11;
-const SIGNATURE_ALGORITHMS: u16 = 13;
+pub(super) const SIGNATURE_ALGORITHMS: u16 = 13;
 pub(super) const EXTENDED_MASTER_SECRET: u16 = 23;
 const SUPPORTED_VERSIONS: u16 = 43;
 pub(super) const RENEGOTIATION_INFO: u16 = 0xFF01;
 /// A cipher suite that says the same as an empty RENEGOTIATION_INFO (RFC 5746 §3.3).
-const EMPTY_RENEGOTIATION_INFO_SCSV: u16 = 0x00FF;
+pub(super) const EMPTY_RENEGOTIATION_INFO_SCSV: u16 = 0x00FF;
 
 impl ClientHello {
     /// Reads the body of the message; `None` if it is malformed.

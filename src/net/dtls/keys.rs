@@ -61,8 +61,10 @@ impl Protection {
 /// The keys of one session.
 pub(super) struct Keys {
     protection: Protection,
-    client: Direction,
-    server: Direction,
+    /// Of what comes.
+    theirs: Direction,
+    /// Of what is sent.
+    ours: Direction,
     /// The sequence number of the next record that is sent.
     next: u64,
     seen: Window,
@@ -76,7 +78,7 @@ struct Direction {
 }
 
 impl Keys {
-    /// Cuts a key block into keys; `None` if it is too short.
+    /// Cuts a key block into the keys of the server's side; `None` if it is too short.
     pub(super) fn new(protection: Protection, block: &[u8]) -> Option<Self> {
         let (key_len, iv_len) = (protection.algorithm.key_len(), protection.iv_len());
         let (client_key, rest) = block.split_at_checked(key_len)?;
@@ -94,12 +96,22 @@ impl Keys {
         };
         Some(Self {
             protection,
-            client: direction(client_key, client_iv)?,
-            server: direction(server_key, server_iv)?,
+            theirs: direction(client_key, client_iv)?,
+            ours: direction(server_key, server_iv)?,
             next: 0,
             seen: Window::default(),
             sealed: 0,
             forged: 0,
+        })
+    }
+
+    /// The same for the client's side.
+    pub(super) fn of_client(protection: Protection, block: &[u8]) -> Option<Self> {
+        let keys = Self::new(protection, block)?;
+        Some(Self {
+            theirs: keys.ours,
+            ours: keys.theirs,
+            ..keys
         })
     }
 
@@ -118,16 +130,16 @@ impl Keys {
         let len = header.len.checked_sub(self.overhead())?;
         let nonce = match self.protection.explicit {
             true => {
-                let mut nonce = self.client.iv;
+                let mut nonce = self.theirs.iv;
                 nonce[NONCE_LEN - EXPLICIT_NONCE..].copy_from_slice(&record[HEADER..start]);
                 nonce
             }
-            false => derived_nonce(&self.client.iv, number),
+            false => derived_nonce(&self.theirs.iv, number),
         };
         let aad = Aad::from(aad(header.typ, number, len));
         let nonce = Nonce::assume_unique_for_key(nonce);
         let sealed = &mut record[start..HEADER + header.len];
-        if len > MAX_PLAINTEXT || self.client.key.open_in_place(nonce, aad, sealed).is_err() {
+        if len > MAX_PLAINTEXT || self.theirs.key.open_in_place(nonce, aad, sealed).is_err() {
             self.forged += 1;
             return None;
         }
@@ -154,12 +166,12 @@ impl Keys {
         let nonce = match self.protection.explicit {
             true => {
                 // RFC 5288 §3: unique for the key, as the number is.
-                let mut nonce = self.server.iv;
+                let mut nonce = self.ours.iv;
                 nonce[NONCE_LEN - EXPLICIT_NONCE..].copy_from_slice(&number.to_bytes());
                 out.extend_from_slice(&number.to_bytes());
                 nonce
             }
-            false => derived_nonce(&self.server.iv, number),
+            false => derived_nonce(&self.ours.iv, number),
         };
         let start = out.len();
         for piece in pieces {
@@ -167,7 +179,7 @@ impl Keys {
         }
         let aad = Aad::from(aad(typ, number, len));
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let key = &self.server.key;
+        let key = &self.ours.key;
         match key.seal_in_place_separate_tag(nonce, aad, &mut out[start..]) {
             Ok(tag) => out.extend_from_slice(tag.as_ref()),
             Err(_) => out.truncate(before),

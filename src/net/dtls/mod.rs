@@ -1,10 +1,11 @@
 //! TURN over DTLS (RFC 7350): the sessions of one worker.
 //!
-//! DTLS 1.2, the server's side of it alone. `record` and `hello` take apart what arrives, `cookie` is the stateless exchange
-//! that precedes everything, `handshake` has the order of messages, `keys` protects records, and `session` is all that a client
-//! has. Whatever is cryptography comes from rustls and its provider. Knows nothing of STUN: `worker/from_dtls.rs` passes
+//! DTLS 1.2, as the server speaks it. `record` and `hello` take apart what arrives, `cookie` is the stateless exchange
+//! that precedes everything, `handshake` has the order of messages, `secrets` and `keys` what protects records, and `session` is
+//! all that a client has. `client` is the other side, for who looks at a server from outside. Whatever is cryptography comes from rustls and its provider. Knows nothing of STUN: `worker/from_dtls.rs` passes
 //! messages on. Timeouts are found by looking at each session once a second, as for connections.
 
+mod client;
 mod config;
 mod cookie;
 mod handshake;
@@ -12,6 +13,7 @@ mod hello;
 mod keys;
 mod reader;
 mod record;
+mod secrets;
 mod session;
 
 use std::collections::VecDeque;
@@ -27,6 +29,7 @@ use super::ConnectionCounters;
 use super::connections::Connections;
 use crate::admission::rate_limit::SourceLimiter;
 use crate::turn::{FiveTuple, Flow, LinkId, Now};
+pub(crate) use client::{DtlsClient, DtlsError};
 pub(super) use config::DtlsConfig;
 pub(super) use cookie::CookieKey;
 use hello::Beginning;

@@ -17,9 +17,9 @@ use crate::turn::{FiveTuple, Flow};
 /// What a session may send in all before it has an allocation: each request is checked against every secret.
 const MAX_BEFORE_ALLOCATION: usize = 64 * 1024;
 
-const FATAL: u8 = 2;
-const WARNING: u8 = 1;
-const CLOSE_NOTIFY: u8 = 0;
+pub(super) const FATAL: u8 = 2;
+pub(super) const WARNING: u8 = 1;
+pub(super) const CLOSE_NOTIFY: u8 = 0;
 
 /// The session of one client.
 pub(super) struct Session {

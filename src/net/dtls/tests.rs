@@ -192,14 +192,26 @@ fn client(now: Instant) -> Client {
 }
 
 fn server(connections: usize, per_address: usize) -> Dtls {
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let chain = certified.cert.pem().repeat(4);
+    server_with(
+        &chain_of(&rcgen::PKCS_ECDSA_P256_SHA256, 4),
+        connections,
+        per_address,
+    )
+}
+
+/// A certificate of its own, which is so often in its chain.
+pub(super) fn chain_of(algorithm: &'static rcgen::SignatureAlgorithm, len: usize) -> Certificate {
+    let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    Certificate::Pem {
+        chain: parameters.self_signed(&key).unwrap().pem().repeat(len),
+        key: key.serialize_pem(),
+    }
+}
+
+fn server_with(certificate: &Certificate, connections: usize, per_address: usize) -> Dtls {
     let settings = DtlsSettings {
-        config: dtls_config(&Certificate::Pem {
-            chain,
-            key: certified.signing_key.serialize_pem(),
-        })
-        .unwrap(),
+        config: dtls_config(certificate).unwrap(),
         cookies: CookieKey::new([7; 32]),
         connections: Connections::new(connections, per_address),
         idle_timeout: IDLE,
@@ -210,6 +222,51 @@ fn server(connections: usize, per_address: usize) -> Dtls {
         burst: 1000,
     };
     Dtls::new(settings, SourceLimiter::new(&limit, 1))
+}
+
+/// The server's end of one session, for a client that is not dimpl.
+pub(super) struct Server {
+    pair: Pair,
+    pub(super) heard: Vec<Vec<u8>>,
+    pub(super) ends: Vec<&'static str>,
+}
+
+impl Server {
+    pub(super) fn new() -> Self {
+        Self::with(&chain_of(&rcgen::PKCS_ECDSA_P256_SHA256, 4))
+    }
+
+    pub(super) fn with(certificate: &Certificate) -> Self {
+        let pair = Pair {
+            server: server_with(certificate, 16, 16),
+            ..Pair::new()
+        };
+        Self {
+            pair,
+            heard: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// What it answers to a datagram.
+    pub(super) fn receive(&mut self, datagram: Vec<u8>) -> Vec<Vec<u8>> {
+        self.pair.server_receives(datagram);
+        self.heard.append(&mut self.pair.server_heard);
+        self.ends.append(&mut self.pair.ends);
+        std::mem::take(&mut self.pair.to_client)
+    }
+
+    /// What it sends as time passes.
+    pub(super) fn pass(&mut self, time: Duration) -> Vec<Vec<u8>> {
+        self.pair.pass(time);
+        std::mem::take(&mut self.pair.to_client)
+    }
+
+    /// A message to the client, encrypted.
+    pub(super) fn say(&mut self, message: &[u8]) -> Vec<u8> {
+        assert!(self.pair.server_says(message));
+        self.pair.to_client.remove(0)
+    }
 }
 
 fn flow(client: &str) -> Flow {
