@@ -67,7 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("probe", &["load", "auth", "wire"]),
+    ("probe", &["load", "net", "auth", "wire"]),
     ("load", &["net", "auth", "wire"]),
     ("explain", &["turn", "auth", "admission"]),
     ("metrics", &["events", "api", "net", "turn", "lock"]),

@@ -69,7 +69,7 @@ impl Server {
             ListenerTransport::Udp => format!("turn:127.0.0.1:{port}"),
             ListenerTransport::Tcp => format!("turn:127.0.0.1:{port}?transport=tcp"),
             ListenerTransport::Tls | ListenerTransport::Shared => format!("turns:127.0.0.1:{port}"),
-            ListenerTransport::Dtls => unreachable!("not spoken by `uturn load`"),
+            ListenerTransport::Dtls => format!("turns:127.0.0.1:{port}?transport=udp"),
         }
     }
 

@@ -1,22 +1,25 @@
 //! One transport to one address: from the connection to the end of the allocation, each step timed.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, ProtocolVersion};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::client::{Client, Outcome};
+use super::dtls::Secured;
 use super::link::{Link, Stream};
 use super::plan::{Door, Plan};
 use super::report::{
     Attempt, RelayRange, Step as Done, StepName, TlsSession, Trouble, TroubleKind,
 };
 use super::tls::Tls;
+use super::transport::Transport;
 use super::{certificate, explain, relaying};
-use crate::load::Transport;
 use crate::load::session::Step;
 
 /// What all attempts have in common.
@@ -25,6 +28,8 @@ pub(super) struct Course {
     pub(super) tls: Option<Tls>,
     /// Turns at having allocations: a user's quota may be small.
     pub(super) turns: Semaphore,
+    /// Whether nothing is waited for any more but what need not be there.
+    pub(super) is_over: watch::Sender<bool>,
 }
 
 impl Course {
@@ -33,6 +38,7 @@ impl Course {
             plan: plan.clone(),
             tls,
             turns: Semaphore::new(AT_ONCE),
+            is_over: watch::Sender::new(false),
         }
     }
 }
@@ -101,6 +107,7 @@ pub(super) async fn connect(course: &Course, number: u32, found: &mut Attempt) -
         },
         Transport::Tcp => Link::Stream(Box::new(stream(course, found).await?)),
         Transport::Tls => Link::Stream(Box::new(secure(course, found).await?)),
+        Transport::Dtls => Link::Dtls(Box::new(secure_datagrams(course, number, found).await?)),
     };
     found.local = link.local_addr();
     let credentials = plan.credentials.as_ref();
@@ -139,17 +146,69 @@ async fn secure(course: &Course, found: &mut Attempt) -> Option<Stream> {
     }
     let trouble = match shaken {
         Err((trouble, _)) => Some(trouble),
-        Ok(session) => {
-            let accepts = course.tls.as_ref().is_some_and(|tls| tls.accepts_anyone);
-            let wrong = session.certificate.error.as_deref();
-            let trouble = wrong.filter(|_| !accepts).map(explain::certificate);
-            found.tls = Some(session);
-            trouble
-        }
+        Ok(session) => distrust(course, session, found),
     };
     let is_good = trouble.is_none();
     found.push(StepName::Tls, started.elapsed(), trouble);
     is_good.then_some(way)
+}
+
+/// A session of DTLS. On a host that was only named, it need not be there: it is not waited for when all else is known.
+async fn secure_datagrams(course: &Course, number: u32, found: &mut Attempt) -> Option<Secured> {
+    let name = StepName::Dtls;
+    let plan = &course.plan;
+    let tls = course.tls.as_ref().expect("doors of DTLS come with it");
+    let started = Instant::now();
+    let is_first = number.is_multiple_of(2);
+    let may_be_absent = plan.target.is_bare && is_first;
+    let given_up = may_be_absent.then(|| course.is_over.subscribe());
+    let mut way = match Secured::open(plan.source, found.server, tls).await {
+        Ok(way) => way,
+        Err(error) => {
+            found.push(name, started.elapsed(), Some(explain::socket(name, &error)));
+            return None;
+        }
+    };
+    let trouble = match timeout(plan.timeout, way.handshake(given_up)).await {
+        Ok(Ok(())) => {
+            let session = TlsSession {
+                version: "DTLS 1.2".to_owned(),
+                alpn: None,
+                certificate: told(
+                    way.certificates(),
+                    tls.judge_chain(way.certificates()).err(),
+                ),
+            };
+            distrust(course, session, found)
+        }
+        Ok(Err(error)) if error.kind() != ErrorKind::TimedOut => {
+            Some(explain::socket(name, &error))
+        }
+        Ok(Err(_)) | Err(_) => Some(explain::no_session(way.is_heard(), way.is_answered())),
+    };
+    let is_good = trouble.is_none();
+    found.push(name, started.elapsed(), trouble);
+    is_good.then_some(way)
+}
+
+/// Notes what was agreed on, and why it is not to be trusted.
+fn distrust(course: &Course, session: TlsSession, found: &mut Attempt) -> Option<Trouble> {
+    let accepts = course.tls.as_ref().is_some_and(|tls| tls.accepts_anyone);
+    let wrong = session.certificate.error.as_deref();
+    let trouble = wrong.filter(|_| !accepts).map(explain::certificate);
+    found.tls = Some(session);
+    trouble
+}
+
+/// What is told of a certificate that was judged so.
+fn told(chain: &[CertificateDer<'_>], error: Option<String>) -> super::Certificate {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs() as i64;
+    let certificate = chain.first().map(|first| certificate::read(first, now));
+    super::Certificate {
+        error,
+        ..certificate.unwrap_or_default()
+    }
 }
 
 /// What was agreed on; or why nothing was, and whether it was for ALPN.
@@ -181,14 +240,8 @@ async fn handshake(
         }
         Err(_) => return Err((explain::no_answer(name, Transport::Tls), false)),
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs() as i64;
     let chain = agreed.peer_certificates().unwrap_or_default();
-    let mut certificate = match chain.first() {
-        Some(first) => certificate::read(first, now),
-        None => super::Certificate::default(),
-    };
-    certificate.error = judgement.get().and_then(|judged| judged.clone().err());
+    let wrong = judgement.get().and_then(|judged| judged.clone().err());
     Ok(TlsSession {
         version: match agreed.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
@@ -196,7 +249,7 @@ async fn handshake(
             _ => "another TLS".to_owned(),
         },
         alpn: agreed.alpn_protocol().map(super::text::printable),
-        certificate,
+        certificate: told(chain, wrong),
     })
 }
 

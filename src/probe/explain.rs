@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind};
 use super::report::{StepName, Trouble, TroubleKind};
 use super::text::printable;
 use super::tls::UNKNOWN_ISSUER;
-use crate::load::Transport;
+use super::transport::Transport;
+use crate::net::DtlsError;
 
 /// What is known of the credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub(super) fn no_answer(step: StepName, transport: Transport) -> Trouble {
         (Transport::Udp, _) => {
             "nothing comes back: a firewall on the way drops UDP, or the server does not run"
         }
+        (Transport::Dtls, StepName::Dtls) => {
+            "nothing comes back: a firewall on the way drops UDP, or the server does not speak DTLS"
+        }
+        (Transport::Dtls, _) => "the session stands, but who answers there does not speak STUN",
         (_, StepName::Connect) => {
             "nothing comes back: a firewall on the way drops it, or the host does not run"
         }
@@ -85,6 +90,23 @@ pub(super) fn no_answer(step: StepName, transport: Transport) -> Trouble {
     trouble(TroubleKind::NoAnswer, "no answer", explanation)
 }
 
+/// A handshake of DTLS that has come to nothing in time: whether the server has begun it, and whether anything came back.
+pub(super) fn no_session(is_begun: bool, is_answered: bool) -> Trouble {
+    match (is_begun, is_answered) {
+        (true, _) => trouble(
+            TroubleKind::Tls,
+            "the handshake stops half-way",
+            "the server begins it and does not end it: a box on the way may drop fragments or its longer datagrams, or see its log",
+        ),
+        (false, true) => trouble(
+            TroubleKind::Tls,
+            "not DTLS",
+            "who answers there does not speak DTLS",
+        ),
+        (false, false) => no_answer(StepName::Dtls, Transport::Dtls),
+    }
+}
+
 /// A socket that failed.
 pub(super) fn socket(step: StepName, error: &io::Error) -> Trouble {
     if let Some(tls) = error
@@ -92,6 +114,9 @@ pub(super) fn socket(step: StepName, error: &io::Error) -> Trouble {
         .and_then(|e| e.downcast_ref::<rustls::Error>())
     {
         return handshake(tls);
+    }
+    if let Some(dtls) = error.get_ref().and_then(|e| e.downcast_ref::<DtlsError>()) {
+        return dtls_handshake(*dtls);
     }
     let (kind, explanation) = match error.kind() {
         ErrorKind::ConnectionRefused => (
@@ -110,6 +135,7 @@ pub(super) fn socket(step: StepName, error: &io::Error) -> Trouble {
             TroubleKind::Closed,
             match step {
                 StepName::Tls => "who answers there does not speak TLS, or not with this host",
+                StepName::Dtls => "the server ends the session before it begins",
                 _ => "the server or a box on the way ends the connection",
             },
         ),
@@ -144,6 +170,34 @@ fn handshake(error: &rustls::Error) -> Trouble {
         _ => "the handshake failed".to_owned(),
     };
     trouble(TroubleKind::Tls, &error.to_string(), explanation)
+}
+
+fn dtls_handshake(error: DtlsError) -> Trouble {
+    let (kind, explanation) = match error {
+        DtlsError::Alert(alert) => (
+            TroubleKind::Tls,
+            format!(
+                "the server refuses the handshake by the alert {alert:?}: its DTLS may have no cipher suite in common with clients of today"
+            ),
+        ),
+        DtlsError::Version => (
+            TroubleKind::Tls,
+            "the server speaks an older DTLS alone".to_owned(),
+        ),
+        DtlsError::Signature | DtlsError::Tampered => (
+            TroubleKind::Tls,
+            "somebody on the way changes what is said, or the server is broken".to_owned(),
+        ),
+        DtlsError::Local => (
+            TroubleKind::Local,
+            "this host could not do its part".to_owned(),
+        ),
+        DtlsError::Malformed | DtlsError::NotOffered | DtlsError::Closed => (
+            TroubleKind::Tls,
+            "the server does not follow RFC 6347".to_owned(),
+        ),
+    };
+    trouble(kind, &error.to_string(), explanation)
 }
 
 /// A certificate that is not to be trusted.

@@ -1,4 +1,4 @@
-//! The way to the server: datagrams, a stream, or a stream within TLS, with the same two calls.
+//! The way to the server: datagrams, a stream, or either within TLS, with the same two calls.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use rustls::ClientConnection;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
+use super::dtls::Secured;
 use crate::wire::stream::{Frame, next_frame};
 
 /// The way to the server.
@@ -14,6 +15,8 @@ pub(super) enum Link {
     Udp(UdpSocket),
     /// A connection.
     Stream(Box<Stream>),
+    /// A connected socket within DTLS.
+    Dtls(Box<Secured>),
 }
 
 /// A connection.
@@ -53,6 +56,7 @@ impl Link {
         let address = match self {
             Self::Udp(socket) => socket.local_addr(),
             Self::Stream(stream) => stream.socket.local_addr(),
+            Self::Dtls(secured) => secured.socket.local_addr(),
         };
         address.ok()
     }
@@ -65,12 +69,9 @@ impl Link {
     /// Sends one message, padded where it has to be.
     pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
-            Self::Udp(socket) => match socket.send(message).await {
-                // An interface whose queue is full is a loss like any other.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
-                sent => sent.map(|_| ()),
-            },
+            Self::Udp(socket) => send_datagram(socket, message).await,
             Self::Stream(stream) => stream.send(message).await,
+            Self::Dtls(secured) => secured.send(message).await,
         }
     }
 
@@ -83,6 +84,7 @@ impl Link {
                 Ok(room[..len].to_vec())
             }
             Self::Stream(stream) => stream.receive().await,
+            Self::Dtls(secured) => secured.receive().await,
         }
     }
 }
@@ -161,6 +163,14 @@ impl Stream {
             Err(error) if error.kind() == ErrorKind::WouldBlock => read(tls, &self.socket).await,
             Err(error) => Err(error),
         }
+    }
+}
+
+pub(super) async fn send_datagram(socket: &UdpSocket, datagram: &[u8]) -> io::Result<()> {
+    match socket.send(datagram).await {
+        // An interface whose queue is full is a loss like any other.
+        Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
+        sent => sent.map(|_| ()),
     }
 }
 

@@ -10,6 +10,7 @@
 mod attempt;
 mod certificate;
 mod client;
+mod dtls;
 mod explain;
 mod link;
 mod nat;
@@ -20,9 +21,10 @@ mod run;
 mod text;
 mod throughput;
 mod tls;
+mod transport;
 mod verdict;
 
-pub use crate::load::{Credential, Credentials, Transport, Trust};
+pub use crate::load::{Credential, Credentials, Trust};
 pub(crate) use certificate::read as read_certificate;
 pub use plan::{Door, MAX_PACKETS, MAX_RATE, MAX_SECONDS, Plan, Push, Target};
 pub use report::{
@@ -30,4 +32,5 @@ pub use report::{
     Step, StepName, Throughput, TlsSession, Trouble, TroubleKind,
 };
 pub use run::run;
+pub use transport::Transport;
 pub use verdict::{Conclusion, Verdict, verdict};

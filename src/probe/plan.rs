@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::load::{Credentials, Transport, Trust};
+use super::transport::Transport;
+use crate::load::{Credentials, Trust};
 use crate::wire::uri::{BadUri, Carrier, Host, Scheme, ServerUri, host_and_port};
 
 /// Packets through the relay at most.
@@ -71,7 +72,7 @@ impl Target {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: String| {
             format!(
-                "`{text}` does not name a server: {why}; write HOST, turn:HOST:PORT, turn:HOST:PORT?transport=tcp, turns:HOST:PORT or stun:HOST:PORT"
+                "`{text}` does not name a server: {why}; write HOST, turn:HOST:PORT, turn:HOST:PORT?transport=tcp, turns:HOST:PORT, turns:HOST:PORT?transport=udp or stun:HOST:PORT"
             )
         };
         let scheme = text.split_once(':').map(|(scheme, _)| scheme.parse());
@@ -85,11 +86,7 @@ impl Target {
         } else {
             host_and_port(text).map(|(host, port)| Self::bare(text, host, port))
         };
-        let target = target.map_err(|why| wrong(why.to_string()))?;
-        match target.doors.is_empty() {
-            true => Err(wrong("DTLS is not spoken by `uturn probe`".to_owned())),
-            false => Ok(target),
-        }
+        target.map_err(|why| wrong(why.to_string()))
     }
 
     fn of_uri(text: &str, uri: ServerUri) -> Result<Self, BadUri> {
@@ -99,7 +96,7 @@ impl Target {
             (Carrier::Udp, Some(_)) => &[Transport::Udp],
             (Carrier::Tcp, _) => &[Transport::Tcp],
             (Carrier::Tls, _) => &[Transport::Tls],
-            (Carrier::Dtls, _) => &[],
+            (Carrier::Dtls, _) => &[Transport::Dtls],
         };
         let port = uri.port();
         Ok(Self {
@@ -123,14 +120,20 @@ impl Target {
             relays: true,
             is_bare: true,
             doors: match port {
-                Some(port) => [Transport::Udp, Transport::Tcp, Transport::Tls]
-                    .map(|transport| door(transport, port))
-                    .to_vec(),
+                Some(port) => [
+                    Transport::Udp,
+                    Transport::Tcp,
+                    Transport::Tls,
+                    Transport::Dtls,
+                ]
+                .map(|transport| door(transport, port))
+                .to_vec(),
                 None => vec![
                     door(Transport::Udp, plain),
                     door(Transport::Tcp, plain),
                     door(Transport::Tls, secure),
                     door(Transport::Tls, HTTPS),
+                    door(Transport::Dtls, secure),
                 ],
             },
         }
@@ -164,14 +167,21 @@ mod tests {
                 "a.example",
                 "a.example",
                 true,
-                "UDP 3478, TCP 3478, TLS 5349, TLS 443",
+                "UDP 3478, TCP 3478, TLS 5349, TLS 443, DTLS 5349",
             ),
-            ("a.example:80", "a.example", true, "UDP 80, TCP 80, TLS 80"),
+            (
+                "a.example:80",
+                "a.example",
+                true,
+                "UDP 80, TCP 80, TLS 80, DTLS 80",
+            ),
+            ("turns:a?transport=udp", "a", true, "DTLS 5349"),
+            ("turns:a:1?transport=udp", "a", true, "DTLS 1"),
             (
                 "2001:db8::1",
                 "2001:db8::1",
                 true,
-                "UDP 3478, TCP 3478, TLS 5349, TLS 443",
+                "UDP 3478, TCP 3478, TLS 5349, TLS 443, DTLS 5349",
             ),
             (
                 "turn:[2001:db8::1]",
@@ -207,7 +217,6 @@ mod tests {
             ("turn://a", "slashes"),
             ("a:b", "`b` is not a port"),
             ("a b", "`a b` is not a host"),
-            ("turns:a?transport=udp", "DTLS is not spoken"),
         ] {
             let error = Target::parse(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");

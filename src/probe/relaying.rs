@@ -11,6 +11,7 @@ use super::client::{Client, data};
 use super::link::{MAX_DATAGRAM, local};
 use super::nat::binding;
 use super::report::{Attempt, Path, RelayRange, RoundTrips, StepName, Trouble};
+use super::transport::Transport;
 use crate::load::session::Step;
 
 /// Sends packets through the allocation of `first` and back, by whichever peer can be had.
@@ -141,8 +142,8 @@ async fn try_range(course: &Course, first: &mut Client, found: &mut Attempt) -> 
     let source = course.plan.source;
     let socket = UdpSocket::bind(local(source, relayed)).await.ok()?;
     let seen_first = match found.transport {
-        crate::load::Transport::Udp => binding(&socket, server, None, end).await,
-        crate::load::Transport::Tcp | crate::load::Transport::Tls => None,
+        Transport::Udp => binding(&socket, server, None, end).await,
+        Transport::Tcp | Transport::Tls | Transport::Dtls => None,
     };
     let seen_first = seen_first.map(|answer| answer.mapped);
     first.session.peer = Some(seen_first.unwrap_or(mapped));

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
+use super::transport::Transport;
 use super::verdict::Verdict;
-use crate::load::Transport;
 
 /// Everything that is told of a probe.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,7 @@ pub struct Attempt {
     pub steps: Vec<Step>,
     /// What a step that is not needed to relay has run into.
     pub aside: Vec<Trouble>,
-    /// What was agreed on within TLS.
+    /// What was agreed on within TLS or DTLS.
     pub tls: Option<TlsSession>,
     /// The local address.
     pub local: Option<SocketAddr>,
@@ -108,6 +108,8 @@ pub enum StepName {
     Connect,
     /// The TLS handshake.
     Tls,
+    /// The DTLS handshake.
+    Dtls,
     /// A Binding.
     Binding,
     /// The challenge that an Allocate without a credential gets: all that can be had without one.
@@ -149,7 +151,7 @@ pub enum TroubleKind {
     Unreachable,
     /// The server ended the connection.
     Closed,
-    /// The TLS handshake failed.
+    /// The handshake of TLS or DTLS failed.
     Tls,
     /// The certificate is not to be trusted.
     Certificate,
@@ -166,7 +168,7 @@ pub enum TroubleKind {
 /// What was agreed on within TLS.
 #[derive(Clone, Debug, Serialize)]
 pub struct TlsSession {
-    /// `TLS 1.3`, `TLS 1.2`.
+    /// `TLS 1.3`, `TLS 1.2`, `DTLS 1.2`.
     pub version: String,
     /// The protocol of ALPN, if one was chosen.
     pub alpn: Option<String>,

@@ -13,8 +13,8 @@ use super::plan::{Door, Plan};
 use super::report::{Attempt, Findings, Lookup, Nat, Report, Throughput};
 use super::throughput;
 use super::tls::Tls;
+use super::transport::Transport;
 use super::verdict::verdict;
-use crate::load::Transport;
 
 /// Probes a server, and tells on the way how far it is. The error is one sentence: nothing could be tried.
 pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, String> {
@@ -22,7 +22,7 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Report, String
         .target
         .doors
         .iter()
-        .any(|d| d.transport == Transport::Tls);
+        .any(|d| matches!(d.transport, Transport::Tls | Transport::Dtls));
     let tls = needs_tls.then(|| Tls::new(&plan.target.host, &plan.trust));
     let course = Arc::new(Course::new(plan, tls.transpose()?));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,7 +68,11 @@ async fn find(course: &Arc<Course>, progress: &mut dyn FnMut(&str)) -> Findings 
             // One that was given up; or a task that panics, a mistake of the probe: the others are still told.
             Err(_) => {}
         }
+        let of_dtls = |(_, found): &&(u32, Attempt)| found.transport == Transport::Dtls;
+        let dtls = work.dtls - attempts.iter().filter(of_dtls).count();
+        course.is_over.send_replace(work.tasks.len() <= dtls);
     }
+    course.is_over.send_replace(false);
     attempts.sort_by_key(|(number, _)| *number);
     let attempts: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
     nat.sort_by_key(|nat: &Nat| nat.server);
@@ -93,6 +97,8 @@ async fn find(course: &Arc<Course>, progress: &mut dyn FnMut(&str)) -> Findings 
 struct Work {
     tasks: JoinSet<Ended>,
     nat: Vec<(SocketAddr, AbortHandle)>,
+    /// Attempts over DTLS.
+    dtls: usize,
 }
 
 enum Ended {
@@ -104,7 +110,7 @@ impl Work {
     fn begin(course: &Arc<Course>, addresses: &[IpAddr]) -> Self {
         let mut tasks = JoinSet::new();
         let mut nat = Vec::new();
-        let mut number = 0;
+        let (mut number, mut dtls) = (0, 0);
         for &door in &course.plan.target.doors {
             for &address in addresses {
                 let Door { transport, port } = door;
@@ -115,6 +121,7 @@ impl Work {
                     Ended::Attempt(number, Box::new(found))
                 });
                 number += 1;
+                dtls += usize::from(transport == Transport::Dtls);
                 if transport == Transport::Udp {
                     let of_nat = Arc::clone(course);
                     let handle = tasks.spawn(async move {
@@ -128,7 +135,7 @@ impl Work {
                 }
             }
         }
-        Self { tasks, nat }
+        Self { tasks, nat, dtls }
     }
 
     /// Ends what is to be found out about the NAT towards a server.

@@ -63,6 +63,27 @@ impl Tls {
         Ok(tls)
     }
 
+    /// Cryptography.
+    pub(super) fn provider(&self) -> &CryptoProvider {
+        &self.provider
+    }
+
+    /// What the server is told that it is called; addresses are not told (RFC 6066 §3).
+    pub(super) fn dns_name(&self) -> Option<&str> {
+        match &self.name {
+            ServerName::DnsName(name) => Some(name.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// What is thought of a certificate and its chain.
+    pub(super) fn judge_chain(&self, chain: &[CertificateDer<'_>]) -> Result<(), String> {
+        match chain {
+            [first, rest @ ..] => judged(&self.judge, first, rest, &self.name, UnixTime::now()),
+            [] => Err("there is none".to_owned()),
+        }
+    }
+
     /// Of one connection, which offers `protocols` by ALPN.
     pub(super) fn connection(
         &self,
@@ -83,6 +104,20 @@ impl Tls {
         let connection = ClientConnection::new(Arc::new(config), self.name.clone())?;
         Ok((connection, judgement))
     }
+}
+
+fn judged(
+    judge: &Judge,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), String> {
+    let judge = judge.as_ref().map_err(Clone::clone)?;
+    judge
+        .verify_server_cert(end_entity, intermediates, name, &[], now)
+        .map(|_| ())
+        .map_err(|error| explain(&error))
 }
 
 /// Why a certificate is not to be trusted, in words.
@@ -121,16 +156,10 @@ impl ServerCertVerifier for Recorder {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judged = match &self.judge {
-            Ok(judge) => judge
-                .verify_server_cert(end_entity, intermediates, name, ocsp, now)
-                .map(|_| ())
-                .map_err(|error| explain(&error)),
-            Err(why) => Err(why.clone()),
-        };
+        let judged = judged(&self.judge, end_entity, intermediates, name, now);
         // A handshake has one certificate.
         let _ = self.judgement.set(judged);
         Ok(ServerCertVerified::assertion())

@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stun::attributes::ATTR_SOFTWARE;
 use stun::error_code::{CODE_BAD_REQUEST, CODE_UNAUTHORIZED};
-use uturn::net::ListenerTransport;
+use uturn::net::{Certificate, Listener, ListenerTransport, Relay};
 use uturn::wire::Message;
 use uturn::wire::reply::Reply;
 
@@ -21,6 +21,13 @@ fn probe(line: &str) -> Output {
         .args(line.split_whitespace())
         .output();
     output.expect("uturn runs")
+}
+
+fn speak_dtls(relay: &mut Relay) {
+    relay.net.listeners.push(Listener {
+        transport: ListenerTransport::Dtls,
+        address: "127.0.0.1:0".parse().unwrap(),
+    });
 }
 
 /// Runs a probe and returns its report.
@@ -43,7 +50,7 @@ fn conclusion(report: &Value) -> &str {
 
 #[test]
 fn a_probe_goes_through_the_relay_over_every_transport() {
-    let server = Server::start("probe", |_| {});
+    let server = Server::start("probe", speak_dtls);
     let files = format!(
         "--secret-file {} --ca {}",
         server.file("secret"),
@@ -53,6 +60,7 @@ fn a_probe_goes_through_the_relay_over_every_transport() {
         (ListenerTransport::Udp, "?transport=udp"),
         (ListenerTransport::Tcp, ""),
         (ListenerTransport::Tls, ""),
+        (ListenerTransport::Dtls, ""),
     ] {
         let uri = server.uri(transport) + query;
         let report = report(
@@ -81,11 +89,16 @@ fn a_probe_goes_through_the_relay_over_every_transport() {
         let pushed = &report["throughput"];
         assert!(number(pushed, "received") > 50.0, "{pushed}");
         assert!(number(pushed, "sent_mbps") < 1.2, "{pushed}");
-        if transport == ListenerTransport::Tls {
-            let tls = &attempt["tls"];
+        let tls = &attempt["tls"];
+        let expected = match transport {
+            ListenerTransport::Tls => json!(["TLS 1.3", "stun.turn", "connect", "tls"]),
+            ListenerTransport::Dtls => json!(["DTLS 1.2", null, "dtls", "binding"]),
+            _ => Value::Null,
+        };
+        if expected.is_array() {
             assert_eq!(
-                (&tls["version"], &tls["alpn"]),
-                (&"TLS 1.3".into(), &"stun.turn".into())
+                json!([tls["version"], tls["alpn"], steps[0], steps[1]]),
+                expected
             );
             assert_eq!(tls["certificate"]["error"], Value::Null, "{tls}");
             let names = tls["certificate"]["names"].as_array().unwrap();
@@ -148,7 +161,6 @@ fn a_probe_names_what_is_wrong() {
     let address = silent.local_addr().unwrap();
     let silent = report(&format!("turn:{address}?transport=udp {brief}"), 1);
     assert_eq!(conclusion(&silent), "silent", "{silent}");
-    assert_eq!(probe("turns:a?transport=udp").status.code(), Some(2));
     assert_eq!(probe("127.0.0.1 --username u").status.code(), Some(2));
 }
 
@@ -252,4 +264,154 @@ fn no_server_makes_a_probe_hang() {
         assert_eq!(conclusion(&report(&line, 1)), expected, "{line}");
         assert!(started.elapsed() < Duration::from_secs(5), "{line}");
     }
+}
+
+#[test]
+fn a_chain_of_rsa_certificates_is_judged_over_dtls_as_over_tls() {
+    let key = || rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let authority = |name: &str| {
+        let mut parameters = rcgen::CertificateParams::new(vec![]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let name_type = rcgen::DnType::CommonName;
+        parameters.distinguished_name.push(name_type, name);
+        parameters
+    };
+    let (root, root_key) = (authority("root"), key());
+    let root_pem = root.self_signed(&root_key).unwrap().pem();
+    let root = rcgen::Issuer::new(root, root_key);
+    let (between, between_key) = (authority("between"), key());
+    let between_pem = between.signed_by(&between_key, &root).unwrap().pem();
+    let between = rcgen::Issuer::new(between, between_key);
+    let (leaf, leaf_key) = (
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap(),
+        key(),
+    );
+    let leaf = leaf.signed_by(&leaf_key, &between).unwrap().pem();
+    for (chain, code, expected) in [
+        (leaf.clone() + &between_pem, 0, "works"),
+        (leaf, 1, "certificate"),
+    ] {
+        let server = Server::start("probe-rsa", |relay| {
+            speak_dtls(relay);
+            relay.net.certificate = Some(Certificate::Pem {
+                chain,
+                key: leaf_key.serialize_pem(),
+            });
+        });
+        std::fs::write(server.file("root.pem"), &root_pem).unwrap();
+        let uri = server.uri(ListenerTransport::Dtls);
+        let files = format!(
+            "--secret-file {} --ca {}",
+            server.file("secret"),
+            server.file("root.pem")
+        );
+        let found = report(
+            &format!(
+                "{} {files} --packets 5",
+                uri.replace("127.0.0.1", "localhost")
+            ),
+            code,
+        );
+        assert_eq!(conclusion(&found), expected, "{found}");
+        // It is for the name alone.
+        let found = report(&format!("{uri} {files} --packets 5"), 1);
+        assert_eq!(conclusion(&found), "certificate", "{found}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_end_a_handshake_is_told_and_does_not_hold() {
+    let server = Server::start("probe-dtls", speak_dtls);
+    let real = server.uri(ListenerTransport::Dtls);
+    let real: SocketAddr = real["turns:".len()..]
+        .split('?')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    // Lets through what a server says, but only so many datagrams of it.
+    let passes = move |most: usize| {
+        udp_answers(move |socket, datagram, client, count| {
+            let way = UdpSocket::bind("127.0.0.1:0").unwrap();
+            way.connect(real).unwrap();
+            way.send(datagram).unwrap();
+            way.set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
+            let mut room = [0; 2048];
+            while let Ok(len) = way.recv(&mut room) {
+                *count += 1;
+                if *count <= most {
+                    let _ = socket.send_to(&room[..len], client);
+                }
+            }
+        })
+    };
+    let silent = udp_answers(|_, _, _, _| {});
+    let garbage = udp_answers(|socket, datagram, client, _| {
+        for at in 0..1000 {
+            let noise = [&[0xa5, at as u8], datagram].concat();
+            let _ = socket.send_to(&noise, client);
+            let _ = socket.send_to(&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 2], client);
+        }
+    });
+    let refuses = udp_answers(|socket, _, client, _| {
+        let _ = socket.send_to(
+            &[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40],
+            client,
+        );
+    });
+    for (server, expected, says) in [
+        (passes(1), "tls", "the server begins it and does not end it"),
+        (
+            silent,
+            "silent",
+            "Nothing comes back from 127.0.0.1 over DTLS: ",
+        ),
+        (garbage, "tls", "who answers there does not speak DTLS"),
+        (refuses, "tls", "the alert HandshakeFailure"),
+    ] {
+        let started = Instant::now();
+        let line = format!("turns:{server}?transport=udp --timeout 1s --insecure");
+        let found = report(&line, 1);
+        assert_eq!(conclusion(&found), expected, "{found}");
+        let sentence = found["verdict"]["sentence"].as_str().unwrap();
+        assert!(sentence.contains(says), "{sentence}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{line}");
+    }
+}
+
+/// A UDP server that does what `answer` does with each datagram, and a count of its own.
+fn udp_answers(
+    answer: impl Fn(&UdpSocket, &[u8], SocketAddr, &mut usize) + Send + 'static,
+) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut room, mut count) = ([0; 2048], 0);
+        while let Ok((len, client)) = socket.recv_from(&mut room) {
+            answer(&socket, &room[..len], client, &mut count);
+        }
+    });
+    address
+}
+
+#[test]
+fn nothing_is_missing_where_a_host_has_no_dtls_and_it_is_not_waited_for() {
+    let server = Server::start("probe-bare", speak_dtls);
+    let secret = server.file("secret");
+    let port = |transport| {
+        let uri = server.uri(transport);
+        let at = uri.find("127").unwrap();
+        uri[at..].split('?').next().unwrap().to_owned()
+    };
+    // Its own socket for UDP takes DTLS for garbage.
+    let without = port(ListenerTransport::Udp);
+    let line = format!("{without} --secret-file {secret} --packets 5 --timeout 20s --insecure");
+    let found = report(&line, 0);
+    assert_eq!(conclusion(&found), "works", "{found}");
+    assert!(number(&found, "seconds") < 10.0, "{found}");
+    let attempts = found["attempts"].as_array().unwrap();
+    let dtls = attempts.iter().find(|a| a["transport"] == "dtls").unwrap();
+    assert_eq!(dtls["steps"][0]["trouble"]["kind"], "no-answer", "{dtls}");
+    assert_eq!(found["verdict"]["notes"], json!([]), "{found}");
 }

@@ -12,13 +12,13 @@ use crate::probe::{
 
 /// Find out how a TURN server can be reached, and what is wrong with it
 ///
-/// Tries each transport to each address of the server, this one or any other: connection, TLS, Binding, Allocate, and
+/// Tries each transport to each address of the server, this one or any other: connection, TLS or DTLS, Binding, Allocate, and
 /// packets through the relay and back. Tells what the NAT on the way does, and ends with a verdict in one sentence.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(in super::super) struct Arguments {
     /// The server: a host, to try every transport on its standard port; or a URI, turn:HOST[:PORT][?transport=tcp],
-    /// turns:HOST[:PORT], stun:HOST[:PORT] or stuns:HOST[:PORT]
+    /// turns:HOST[:PORT][?transport=udp] (UDP there is DTLS), stun:HOST[:PORT] or stuns:HOST[:PORT]
     #[arg(value_name = "SERVER", value_parser = Target::parse)]
     target: Target,
 
@@ -94,6 +94,8 @@ Examples:
   uturn probe turn:turn.example.org?transport=udp --username me --password-file pw
   uturn probe turns:turn.example.org:443 --secret-file secret --json
   uturn probe turn.example.org --secret-file secret --throughput 5M --for 10
+
+DTLS, which browsers do not use, is tried on a host as well, but nothing is missing without it.
 
 Packets go from one allocation to a second one on the same server, or, where the server
 denies that, to a socket of this host. Times are those of the way there and back. Whether

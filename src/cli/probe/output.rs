@@ -121,7 +121,7 @@ fn table(attempts: &[Attempt]) -> String {
             attempt.transport.to_string(),
             attempt.server.to_string(),
             ms(StepName::Connect),
-            ms(StepName::Tls),
+            figure(attempt.ms(StepName::Tls).or(attempt.ms(StepName::Dtls))),
             ms(StepName::Binding),
             of(allocated.or(attempt.ms(StepName::Challenge))),
             of(relay.map(|relay| relay.p50_ms)),
@@ -168,6 +168,7 @@ fn step_name(attempt: &Attempt) -> &'static str {
     match attempt.steps.last().map(|step| step.name) {
         Some(StepName::Connect) | None => "connect",
         Some(StepName::Tls) => "TLS",
+        Some(StepName::Dtls) => "DTLS",
         Some(StepName::Binding) => "Binding",
         Some(StepName::Challenge | StepName::Allocate) => "Allocate",
         Some(StepName::Permission) => "CreatePermission",

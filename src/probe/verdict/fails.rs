@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::words::{code, host, kind, reason, ways, why};
+use super::words::{code, host, kind, need_not_be_there, reason, ways, why};
 use super::{Conclusion, Judged};
 use crate::probe::plan::HTTPS;
 use crate::probe::report::{Attempt, Findings, StepName, TroubleKind};
@@ -10,7 +10,10 @@ use crate::probe::report::{Attempt, Findings, StepName, TroubleKind};
 /// What went furthest tells most.
 pub(super) fn nothing_works(findings: &Findings) -> Judged {
     // Who has port 443 of a host that was only named may be a web server, which says nothing of a relay.
-    let is_guess = |a: &Attempt| findings.is_bare && a.server.port() == HTTPS && !a.answers();
+    let is_guess = |a: &Attempt| {
+        let is_likely = a.server.port() != HTTPS && !need_not_be_there(findings, a);
+        findings.is_bare && !is_likely && !a.answers()
+    };
     let only_guesses = findings.attempts.iter().all(is_guess);
     let all = findings.attempts.iter();
     let all: Vec<_> = all.filter(|a| only_guesses || !is_guess(a)).collect();
@@ -80,7 +83,8 @@ fn who_answers_is_wrong(findings: &Findings, all: &[&Attempt]) -> Option<Judged>
         return Some((Conclusion::Certificate, sentence));
     }
     if let Some(attempt) = with(all, TroubleKind::Tls) {
-        let sentence = format!("TLS to {} fails: {}.", attempt.server, why(attempt));
+        let (transport, server) = (attempt.transport, attempt.server);
+        let sentence = format!("{transport} to {server} fails: {}.", why(attempt));
         return Some((Conclusion::Tls, sentence));
     }
     if let Some(attempt) = all.iter().copied().find(|a| a.did(StepName::Connect)) {

@@ -12,6 +12,7 @@ mod works;
 use serde::Serialize;
 
 use super::report::{Attempt, Findings, StepName};
+use words::need_not_be_there;
 
 /// What it all means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +47,7 @@ pub enum Conclusion {
     NotTurn,
     /// The certificate is not to be trusted.
     Certificate,
-    /// TLS fails.
+    /// TLS or DTLS fails.
     Tls,
     /// The credential is refused.
     Credential,
@@ -90,11 +91,11 @@ fn conclude(findings: &Findings) -> Judged {
         );
         return (Conclusion::UnknownHost, sentence);
     }
-    let working: Vec<_> = findings
-        .attempts
-        .iter()
-        .filter(|a| works(findings, a))
-        .collect();
+    let all = findings.attempts.iter().filter(|a| works(findings, a));
+    let (spare, mut working): (Vec<_>, Vec<_>) = all.partition(|a| need_not_be_there(findings, a));
+    if working.is_empty() {
+        working = spare;
+    }
     match working.first() {
         None => fails::nothing_works(findings),
         Some(first) => works::relay_is_wrong(&working)

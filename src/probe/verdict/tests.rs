@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::load::Transport;
-use crate::probe::explain;
 use crate::probe::report::{
     Certificate, Lookup, Path, RelayRange, RoundTrips, TlsSession, Trouble, TroubleKind,
 };
+use crate::probe::{Transport, explain};
 
 /// What an attempt comes to.
 #[derive(Clone, Copy)]
@@ -31,21 +30,23 @@ fn attempt(way: &str, end: End) -> Attempt {
     let transport = match transport {
         "UDP" => Transport::Udp,
         "TCP" => Transport::Tcp,
+        "DTLS" => Transport::Dtls,
         _ => Transport::Tls,
     };
+    let has_connection = matches!(transport, Transport::Tcp | Transport::Tls);
     let mut found = Attempt::new(transport, server.parse().unwrap());
     let mut step = |name, trouble: Option<Trouble>| {
         found.push(name, Duration::from_millis(1), trouble);
     };
     let failed = |kind| Some(explain::trouble(kind, "the reason", "the explanation"));
     if let Fails(name, kind) = end {
-        if transport != Transport::Udp && name != StepName::Connect {
+        if has_connection && name != StepName::Connect {
             step(StepName::Connect, None);
         }
         step(name, failed(kind));
         return found;
     }
-    if transport != Transport::Udp {
+    if has_connection {
         step(StepName::Connect, None);
     }
     step(StepName::Binding, None);
@@ -119,6 +120,7 @@ fn findings(ways: &[(&str, End)]) -> Findings {
 const UDP: &str = "UDP 203.0.113.5:3478";
 const TCP: &str = "TCP 203.0.113.5:3478";
 const TLS: &str = "TLS 203.0.113.5:5349";
+const DTLS: &str = "DTLS 203.0.113.5:5349";
 const TLS443: &str = "TLS 203.0.113.5:443";
 const SILENT: End = Fails(StepName::Binding, Kind::NoAnswer);
 const NO_CONNECTION: End = Fails(StepName::Connect, Kind::NoAnswer);
@@ -332,6 +334,110 @@ fn what_was_named_has_to_work() {
             .sentence
             .contains("`uturn probe HOST` tries every transport")
     );
+}
+
+#[test]
+fn dtls_is_spare_unless_it_is_named() {
+    let no_session = Fails(StepName::Dtls, Kind::NoAnswer);
+    let broken = Fails(StepName::Dtls, Kind::Tls);
+    let untrusted = Fails(StepName::Dtls, Kind::Certificate);
+    for (ways, good, says, notes) in [
+        (
+            &[(UDP, Relays), (TCP, Relays), (DTLS, Relays)][..],
+            true,
+            "Works: UDP and TCP relay; ",
+            "DTLS to 203.0.113.5:5349 works as well",
+        ),
+        (
+            &[(UDP, Relays), (DTLS, no_session)],
+            true,
+            "Works: UDP relays; ",
+            "",
+        ),
+        (
+            &[(UDP, Relays), (DTLS, Fails(StepName::Dtls, Kind::Refused))],
+            true,
+            "Works: UDP relays; ",
+            "",
+        ),
+        (
+            &[(UDP, Relays), (DTLS, broken)],
+            true,
+            "Works: UDP relays; ",
+            "does not work, which browsers do not miss: the explanation.",
+        ),
+        (
+            &[(UDP, Relays), (DTLS, untrusted)],
+            true,
+            "Works: UDP relays; ",
+            "its certificate is not to be trusted",
+        ),
+        (
+            &[(UDP, SILENT), (TCP, NO_CONNECTION), (DTLS, no_session)],
+            false,
+            "from 203.0.113.5 over UDP and TCP: ",
+            "",
+        ),
+        (
+            &[(UDP, SILENT), (TCP, NO_CONNECTION), (DTLS, Relays)],
+            false,
+            "UDP to 203.0.113.5:3478 is blocked on the way (DTLS works)",
+            "",
+        ),
+        (
+            &[(UDP, SILENT), (DTLS, untrusted)],
+            false,
+            "Nothing comes back from 203.0.113.5 over UDP: ",
+            "",
+        ),
+    ] {
+        let judged = verdict(&findings(ways));
+        assert_eq!(judged.good, good, "{}", judged.sentence);
+        assert!(
+            judged.sentence.contains(says),
+            "{} / {says}",
+            judged.sentence
+        );
+        let told = judged.notes.join(" ");
+        assert!(
+            told.contains(notes) && (told.is_empty() || !notes.is_empty() || !good),
+            "{told}"
+        );
+    }
+    for (end, conclusion, says) in [
+        (Relays, Conclusion::Works, "Works: DTLS relays; "),
+        (
+            broken,
+            Conclusion::Tls,
+            "DTLS to 203.0.113.5:5349 fails: the explanation.",
+        ),
+        (
+            untrusted,
+            Conclusion::Certificate,
+            "one that verifies for turn.example.",
+        ),
+        (
+            no_session,
+            Conclusion::Silent,
+            "Nothing comes back from 203.0.113.5 over DTLS: ",
+        ),
+        (
+            RangeClosed,
+            Conclusion::RelayRangeClosed,
+            "cannot be reached from here",
+        ),
+    ] {
+        let mut found = findings(&[(DTLS, end)]);
+        found.is_bare = false;
+        let judged = verdict(&found);
+        assert_eq!(judged.conclusion, conclusion, "{}", judged.sentence);
+        assert!(
+            judged.sentence.contains(says),
+            "{} / {says}",
+            judged.sentence
+        );
+        assert!(judged.notes.is_empty(), "{:?}", judged.notes);
+    }
 }
 
 #[test]

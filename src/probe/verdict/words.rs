@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::load::Transport;
+use crate::probe::Transport;
 use crate::probe::report::{Attempt, Findings, TroubleKind};
 
 pub(super) fn of(findings: &Findings, transport: Transport) -> Vec<&Attempt> {
@@ -55,7 +55,12 @@ pub(super) fn host(findings: &Findings, attempt: &Attempt) -> String {
 /// `UDP, TCP and TLS`.
 pub(super) fn list(transports: impl Iterator<Item = Transport> + Clone) -> String {
     let has = |wanted| transports.clone().any(|transport| transport == wanted);
-    let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    let all = [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Dtls,
+    ];
     let names: Vec<_> = all
         .into_iter()
         .filter(|t| has(*t))
@@ -72,7 +77,14 @@ pub(super) fn works_or_work(list: &str) -> &'static str {
 }
 
 pub(super) fn ways(findings: &Findings) -> String {
-    list(findings.attempts.iter().map(|a| a.transport))
+    let all = findings.attempts.iter();
+    let all = all.filter(|a| !need_not_be_there(findings, a));
+    list(all.map(|a| a.transport))
+}
+
+/// No browser uses DTLS, and most servers do not have it: where nobody has named it, nothing is missing without it.
+pub(super) fn need_not_be_there(findings: &Findings, attempt: &Attempt) -> bool {
+    findings.is_bare && attempt.transport == Transport::Dtls
 }
 
 pub(super) fn milliseconds(ms: f64) -> String {

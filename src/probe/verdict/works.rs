@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::words::{host, is_private, kind, list, milliseconds, of, why, works_or_work};
 use super::{Conclusion, Judged};
-use crate::load::Transport;
+use crate::probe::Transport;
 use crate::probe::plan::HTTPS;
 use crate::probe::report::{Attempt, Findings, RelayRange, TroubleKind};
 
@@ -21,8 +21,10 @@ pub(super) fn relay_is_wrong(working: &[&Attempt]) -> Option<Judged> {
         return Some((Conclusion::RelayAddressPrivate, sentence));
     }
     // That nothing comes in from a network which lets no UDP out says nothing of the server.
-    let closed =
-        |a: &&&Attempt| a.transport == Transport::Udp && a.relay_range == RelayRange::Closed;
+    let closed = |a: &&&Attempt| {
+        matches!(a.transport, Transport::Udp | Transport::Dtls)
+            && a.relay_range == RelayRange::Closed
+    };
     let relayed = working.iter().find(closed).and_then(|a| a.relayed)?;
     let sentence = format!(
         "The server allocates but its relay range cannot be reached from here ({relayed}): open its range of UDP ports (49152-65535 unless it is set otherwise) at the server's firewall, or its external address is wrong."
