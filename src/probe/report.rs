@@ -296,6 +296,23 @@ pub struct Throughput {
     pub trouble: Option<Trouble>,
 }
 
+impl Findings {
+    /// Whether nothing is missing without this: no browser uses DTLS, and most servers do not have it, so where nobody has named
+    /// it, it need not be there.
+    pub fn can_do_without(&self, attempt: &Attempt) -> bool {
+        self.is_bare && attempt.transport == Transport::Dtls
+    }
+
+    /// Whether it can be done without, and is not there.
+    pub fn does_without(&self, attempt: &Attempt) -> bool {
+        use TroubleKind::{Local, NoAnswer, Refused, Unreachable};
+        let is_absent = attempt.trouble().is_some_and(|trouble| {
+            matches!(trouble.kind, NoAnswer | Refused | Unreachable | Local)
+        });
+        self.can_do_without(attempt) && is_absent && !attempt.answers()
+    }
+}
+
 impl Attempt {
     /// The trouble that it ended with.
     pub fn trouble(&self) -> Option<&Trouble> {

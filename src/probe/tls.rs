@@ -133,10 +133,18 @@ pub(super) fn explain(error: &Error) -> String {
             Why::NotValidForName | Why::NotValidForNameContext { .. } => {
                 "it is for other names".to_owned()
             }
+            Why::Other(other) if is_of_authority(&*other.0) => {
+                "it is an authority's, or made as one".to_owned()
+            }
             other => other.to_string(),
         },
         other => other.to_string(),
     }
+}
+
+/// Whether a server shows a certificate that may sign others, as `openssl req -x509` makes it.
+fn is_of_authority(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// What looks the same for several reasons.

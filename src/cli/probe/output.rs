@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 use crate::probe::{
-    Attempt, Behaviour, Nat, Path, RelayRange, Report, StepName, Throughput, Trouble,
+    Attempt, Behaviour, Findings, Nat, Path, RelayRange, Report, StepName, Throughput, Trouble,
 };
 
 /// One line on standard error that is written over and over, where somebody watches.
@@ -70,10 +70,10 @@ fn text(report: &Report) -> String {
         }
     }
     if !found.attempts.is_empty() {
-        out += &table(&found.attempts);
+        out += &table(found);
         out.push('\n');
     }
-    for attempt in &found.attempts {
+    for attempt in found.attempts.iter().filter(|a| !found.does_without(a)) {
         details(&mut out, attempt);
     }
     for nat in &found.nat {
@@ -96,7 +96,7 @@ fn text(report: &Report) -> String {
 }
 
 /// One line for each attempt, in columns that are as wide as they have to be.
-fn table(attempts: &[Attempt]) -> String {
+fn table(found: &Findings) -> String {
     let head = [
         "",
         "server",
@@ -112,7 +112,7 @@ fn table(attempts: &[Attempt]) -> String {
         "",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    for attempt in attempts {
+    for attempt in &found.attempts {
         let ms = |name| figure(attempt.ms(name));
         let allocated = attempt.ms(StepName::Allocate);
         let relay = attempt.relay.as_ref().filter(|relay| relay.received > 0);
@@ -131,7 +131,10 @@ fn table(attempts: &[Attempt]) -> String {
             relay.map_or("-".to_owned(), |relay| {
                 format!("{:.0} %", relay.loss_percent)
             }),
-            outcome(attempt),
+            match found.does_without(attempt) {
+                true => "not there, and not needed".to_owned(),
+                false => outcome(attempt),
+            },
         ]);
     }
     let mut widths = [0; 12];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::words::{code, host, kind, need_not_be_there, reason, ways, why};
+use super::words::{code, host, kind, reason, ways, why};
 use super::{Conclusion, Judged};
 use crate::probe::plan::HTTPS;
 use crate::probe::report::{Attempt, Findings, StepName, TroubleKind};
@@ -11,7 +11,7 @@ use crate::probe::report::{Attempt, Findings, StepName, TroubleKind};
 pub(super) fn nothing_works(findings: &Findings) -> Judged {
     // Who has port 443 of a host that was only named may be a web server, which says nothing of a relay.
     let is_guess = |a: &Attempt| {
-        let is_likely = a.server.port() != HTTPS && !need_not_be_there(findings, a);
+        let is_likely = a.server.port() != HTTPS && !findings.can_do_without(a);
         findings.is_bare && !is_likely && !a.answers()
     };
     let only_guesses = findings.attempts.iter().all(is_guess);

@@ -12,7 +12,6 @@ mod works;
 use serde::Serialize;
 
 use super::report::{Attempt, Findings, StepName};
-use words::need_not_be_there;
 
 /// What it all means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,7 +91,7 @@ fn conclude(findings: &Findings) -> Judged {
         return (Conclusion::UnknownHost, sentence);
     }
     let all = findings.attempts.iter().filter(|a| works(findings, a));
-    let (spare, mut working): (Vec<_>, Vec<_>) = all.partition(|a| need_not_be_there(findings, a));
+    let (spare, mut working): (Vec<_>, Vec<_>) = all.partition(|a| findings.can_do_without(a));
     if working.is_empty() {
         working = spare;
     }

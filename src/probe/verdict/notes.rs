@@ -1,8 +1,8 @@
 //! What else should be known.
 
-use super::words::{kind, need_not_be_there, why};
+use super::words::{kind, why};
 use super::works;
-use crate::probe::report::{Attempt, Findings, RelayRange, TroubleKind};
+use crate::probe::report::{Findings, RelayRange, TroubleKind};
 
 /// Beside the verdict, at most [`MAX_NOTES`].
 pub(super) fn notes(findings: &Findings) -> Vec<String> {
@@ -23,8 +23,15 @@ pub(super) fn notes(findings: &Findings) -> Vec<String> {
             let loss = relay.loss_percent;
             notes.push(format!("{here}: {loss:.0} % of the packets were lost."));
         }
-        if need_not_be_there(findings, attempt) {
-            notes.extend(spare(findings, attempt).map(|what| format!("{here} {what}")));
+        if findings.can_do_without(attempt) && !findings.does_without(attempt) {
+            let what = match works(findings, attempt) {
+                true => "works as well, for clients that speak it: browsers do not".to_owned(),
+                false => format!(
+                    "does not work, which browsers do not miss: {}",
+                    why(attempt)
+                ),
+            };
+            notes.push(format!("{here} {what}."));
         }
         if attempt.relay_range == RelayRange::Denied && attempt.relays() {
             notes.push(format!(
@@ -50,29 +57,6 @@ pub(super) fn notes(findings: &Findings) -> Vec<String> {
     }
     notes.truncate(MAX_NOTES);
     notes
-}
-
-/// What became of a way that need not be there, if it is.
-fn spare(findings: &Findings, attempt: &Attempt) -> Option<String> {
-    if works(findings, attempt) {
-        return Some("works as well, for clients that speak it: browsers do not.".to_owned());
-    }
-    let is_absent = matches!(
-        kind(attempt),
-        Some(
-            TroubleKind::NoAnswer
-                | TroubleKind::Refused
-                | TroubleKind::Unreachable
-                | TroubleKind::Local
-        )
-    );
-    let is_there = attempt.answers() || !is_absent;
-    is_there.then(|| {
-        format!(
-            "does not work, which browsers do not miss: {}.",
-            why(attempt)
-        )
-    })
 }
 
 /// Days within which a certificate has to be renewed.

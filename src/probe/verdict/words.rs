@@ -78,13 +78,8 @@ pub(super) fn works_or_work(list: &str) -> &'static str {
 
 pub(super) fn ways(findings: &Findings) -> String {
     let all = findings.attempts.iter();
-    let all = all.filter(|a| !need_not_be_there(findings, a));
+    let all = all.filter(|a| !findings.can_do_without(a));
     list(all.map(|a| a.transport))
-}
-
-/// No browser uses DTLS, and most servers do not have it: where nobody has named it, nothing is missing without it.
-pub(super) fn need_not_be_there(findings: &Findings, attempt: &Attempt) -> bool {
-    findings.is_bare && attempt.transport == Transport::Dtls
 }
 
 pub(super) fn milliseconds(ms: f64) -> String {

@@ -12,7 +12,7 @@ from harness import stun
 from harness.network import CLIENT4, CLIENT6, SERVER4, SERVER4_SECOND, SERVER6
 from harness.process import run, wait_until
 from harness.report import Group, Outcome, Row
-from harness.servers import PORT, SECRET, start_server, write_secret
+from harness.servers import PORT, SECRET, TLS_PORT, start_server, write_secret
 
 PATIENCE_SECONDS = 20
 HTTPS_PORT = 443
@@ -116,7 +116,8 @@ class Probe:
     wrong_secret: bool = False
     # What UDP has to have come to, where it comes to anything.
     relay_range: str = "open"
-    relays: tuple = ("tcp", "tls", "udp")
+    relays: tuple = ("dtls", "tcp", "tls", "udp")
+    note: str = ""
 
     def __call__(self, setting):
         secret = setting.wrong if self.wrong_secret else setting.secret
@@ -140,6 +141,7 @@ class Probe:
             and verdict["good"] == (self.conclusion == "works")
             and self.has_relayed(report)
             and self.is_nat(report)
+            and self.note in " ".join(verdict["notes"])
         )
         return Outcome(right, verdict["sentence"], json.dumps(report, indent=1))
 
@@ -171,6 +173,14 @@ PROBES = {
         "works",
         ALL_RELAY,
         {"is_there": False, "mapping": INDEPENDENT, "filtering": INDEPENDENT, "hairpins": None},
+        note=f"DTLS to {SERVER4}:{TLS_PORT} works as well",
+    ),
+    "DTLS": Probe(
+        CLIENT4,
+        "works",
+        "Works: DTLS relays; ",
+        server=f"turns:{SERVER4}:{TLS_PORT}?transport=udp",
+        relays=("dtls",),
     ),
     "NAT": Probe(
         NAT, "works", ALL_RELAY, {"is_there": True, "mapping": INDEPENDENT, "filtering": DEPENDENT}
