@@ -38,6 +38,8 @@ pub use crate::turn::RelayAddress;
 pub use clock::clock_is_synchronised;
 pub use descriptors::descriptors;
 pub(crate) use dtls::{DtlsClient, DtlsError};
+#[doc(hidden)]
+pub use dtls::{Rehearsal, Response};
 pub use error::StartError;
 pub use event_log::ShownAddress;
 pub use event_tap::{EventTap, Told, What};

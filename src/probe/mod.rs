@@ -33,4 +33,5 @@ pub use report::{
 };
 pub use run::run;
 pub use transport::Transport;
+pub(crate) use verdict::WORKS_AS_WELL;
 pub use verdict::{Conclusion, Verdict, verdict};

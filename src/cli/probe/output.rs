@@ -132,7 +132,7 @@ fn table(found: &Findings) -> String {
                 format!("{:.0} %", relay.loss_percent)
             }),
             match found.does_without(attempt) {
-                true => "not there, and not needed".to_owned(),
+                true => outcome(attempt) + ", and not needed",
                 false => outcome(attempt),
             },
         ]);

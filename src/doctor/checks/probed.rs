@@ -1,7 +1,7 @@
 //! What probes of servers have come to.
 
 use crate::doctor::{Facts, Finding, Subject};
-use crate::probe::{Conclusion, Report, Transport};
+use crate::probe::{Conclusion, Report, Transport, WORKS_AS_WELL};
 
 pub(super) fn check(facts: &Facts, subject: Option<&Subject<'_>>) -> Vec<Finding> {
     let one = |(name, result): &(String, Result<Report, String>)| match result {
@@ -28,9 +28,15 @@ fn verdict(name: &str, report: &Report, subject: Option<&Subject<'_>>) -> Vec<Fi
     let id = format!("probe-{word}");
     if verdict.good {
         let sentence = verdict.sentence.trim_end_matches('.');
-        let mut findings = vec![Finding::fine(&id, format!("{name}: {sentence}"))];
-        let notes = verdict.notes.iter();
-        findings.extend(notes.map(|note| Finding::advice("probe-note", format!("{name}: {note}"))));
+        let mut fine = Finding::fine(&id, format!("{name}: {sentence}"));
+        let mut findings = Vec::new();
+        for note in &verdict.notes {
+            match note.contains(WORKS_AS_WELL) {
+                true => fine = fine.evidence(note.clone()),
+                false => findings.push(Finding::advice("probe-note", format!("{name}: {note}"))),
+            }
+        }
+        findings.insert(0, fine);
         return findings;
     }
     let mut finding = Finding::error(&id, format!("{name}, from this host: {}", verdict.sentence))
@@ -38,7 +44,8 @@ fn verdict(name: &str, report: &Report, subject: Option<&Subject<'_>>) -> Vec<Fi
     for line in mend(verdict.conclusion, report, subject) {
         finding = finding.mend(line);
     }
-    for attempt in &report.findings.attempts {
+    let found = &report.findings;
+    for attempt in found.attempts.iter().filter(|a| !found.does_without(a)) {
         let came_to = match attempt.trouble() {
             Some(trouble) => format!("{}, {}", trouble.reason, trouble.explanation),
             None => "works".to_owned(),

@@ -13,6 +13,7 @@ mod hello;
 mod keys;
 mod reader;
 mod record;
+mod rehearsal;
 mod secrets;
 mod session;
 
@@ -36,6 +37,7 @@ use hello::Beginning;
 pub(super) use hello::HELLO_VERIFY_LEN;
 pub(super) use record::Said;
 use record::{HEADER, Header};
+pub use rehearsal::{Rehearsal, Response};
 pub(super) use session::Heard;
 use session::Session;
 

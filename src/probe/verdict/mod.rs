@@ -9,6 +9,7 @@ mod tests;
 mod words;
 mod works;
 
+pub(crate) use notes::WORKS_AS_WELL;
 use serde::Serialize;
 
 use super::report::{Attempt, Findings, StepName};

@@ -25,7 +25,7 @@ pub(super) fn notes(findings: &Findings) -> Vec<String> {
         }
         if findings.can_do_without(attempt) && !findings.does_without(attempt) {
             let what = match works(findings, attempt) {
-                true => "works as well, for clients that speak it: browsers do not".to_owned(),
+                true => format!("{WORKS_AS_WELL}, for clients that speak it: browsers do not"),
                 false => format!(
                     "does not work, which browsers do not miss: {}",
                     why(attempt)
@@ -59,6 +59,8 @@ pub(super) fn notes(findings: &Findings) -> Vec<String> {
     notes
 }
 
+/// Stands in the note about a way that nothing is missing without: there is nothing to do about it.
+pub(crate) const WORKS_AS_WELL: &str = "works as well";
 /// Days within which a certificate has to be renewed.
 const SOON: i64 = 14;
 const MAX_NOTES: usize = 16;
