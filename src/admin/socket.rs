@@ -2,11 +2,13 @@
 //!
 //! It never has wider rights than it ends with, it takes no other server's place, and nothing but a socket is ever removed for it.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A socket whose file is removed with this value.
 pub(super) struct File {
@@ -35,33 +37,12 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, File), Refused> {
         }
         _ => taken(error),
     })?;
-    make_way(path).map_err(Refused::Taken)?;
-    let (listener, identity) = private.bind(path).map_err(taken)?;
+    let (listener, identity) = private.listen().map_err(taken)?;
+    private.make_way(path).map_err(Refused::Taken)?;
+    // A link takes no other file's place, as a renamed file would.
+    fs::hard_link(private.inside(), path).map_err(taken)?;
     let path = path.to_owned();
     Ok((listener, File { path, identity }))
-}
-
-/// Removes what a server that is gone has left; the error says what stands there instead.
-fn make_way(path: &Path) -> Result<(), String> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        // What is wrong otherwise is told by the attempt to bind.
-        Err(_) => return Ok(()),
-    };
-    if !found.file_type().is_socket() {
-        return Err(
-            "there is a file that is no socket; remove it, or name another path".to_owned(),
-        );
-    }
-    match UnixStream::connect(path) {
-        Ok(_) => Err("another server answers there; stop it, or name another path".to_owned()),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|error| format!("the old one cannot be removed: {error}"))
-        }
-        Err(error) => Err(format!(
-            "another socket is there, and whether a server has it cannot be told: {error}"
-        )),
-    }
 }
 
 /// A directory that nobody else can enter, beside where the socket is to be: it is shown from there once it has its rights.
@@ -79,20 +60,79 @@ impl Private {
         self.0.join("s")
     }
 
-    fn bind(&self, path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    fn listen(&self) -> io::Result<(UnixListener, (u64, u64))> {
         let inside = self.inside();
         let listener = UnixListener::bind(&inside)?;
         fs::set_permissions(&inside, Permissions::from_mode(0o600))?;
-        let found = fs::symlink_metadata(&inside)?;
-        // A link takes no other file's place, as a renamed file would.
-        fs::hard_link(&inside, path)?;
-        Ok((listener, (found.dev(), found.ino())))
+        let identity = identity(&fs::symlink_metadata(&inside)?);
+        Ok((listener, identity))
     }
+
+    /// Removes what a server that is gone has left; the error says what stands there instead.
+    fn make_way(&self, path: &Path) -> Result<(), String> {
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) => found,
+            // What is wrong otherwise is told by the attempt to make the link.
+            Err(_) => return Ok(()),
+        };
+        if !found.file_type().is_socket() {
+            return Err(
+                "there is a file that is no socket; remove it, or name another path".to_owned(),
+            );
+        }
+        match connect(path) {
+            Ok(()) => {
+                return Err(
+                    "another server answers there; stop it, or name another path".to_owned(),
+                );
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
+            // Its queue is full.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let why =
+                    "another server is there and does not answer; stop it, or name another path";
+                return Err(why.to_owned());
+            }
+            Err(error) => {
+                return Err(format!(
+                    "another socket is there, and whether a server has it cannot be told: {error}"
+                ));
+            }
+        }
+        let old = self.old();
+        let cannot = |error| format!("the old one cannot be removed: {error}");
+        fs::rename(path, &old).map_err(cannot)?;
+        // Another server that starts may have been faster: what has been taken away is its own then.
+        let moved = fs::symlink_metadata(&old).map_err(cannot)?;
+        if identity(&moved) != identity(&found) {
+            let _ = fs::hard_link(&old, path);
+            return Err("another server has just made it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where the socket of a server that is gone is taken away to.
+    fn old(&self) -> PathBuf {
+        self.0.join("o")
+    }
+}
+
+/// Device and inode. Nothing else has them while the file is there, or is open.
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// Whether somebody answers; a server that hangs is not waited for.
+fn connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.inside());
+        let _ = fs::remove_file(self.old());
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -123,7 +163,7 @@ fn explain(error: &io::Error, path: &Path) -> String {
 impl Drop for File {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path);
-        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
+        if found.is_ok_and(|found| identity(&found) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -184,6 +224,50 @@ mod tests {
         assert!(path.exists());
         drop(second_file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_server_that_hangs_is_not_waited_for() {
+        let path = directory("hangs").join("s");
+        let hung = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        hung.bind(&SockAddr::unix(&path).expect("a path"))
+            .expect("it is free");
+        hung.listen(0).expect("it listens");
+        // Nobody accepts, so that the queue is full after a few.
+        let mut waiting = Vec::new();
+        loop {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+            socket.set_nonblocking(true).expect("a flag");
+            if socket
+                .connect(&SockAddr::unix(&path).expect("a path"))
+                .is_err()
+            {
+                break;
+            }
+            waiting.push(socket);
+        }
+        let said = refusal(&path);
+        assert!(said.contains("there and does not answer"), "{said}");
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn of_two_servers_that_start_at_once_one_has_the_socket() {
+        let directory = directory("race");
+        let path = directory.join("s");
+        for _ in 0..50 {
+            drop(UnixListener::bind(&path).expect("a socket"));
+            let bound: Vec<_> = std::thread::scope(|threads| {
+                let starting: Vec<_> = (0..2).map(|_| threads.spawn(|| bind(&path))).collect();
+                let ended = starting.into_iter().map(|it| it.join().expect("no panic"));
+                ended.filter_map(Result::ok).collect()
+            });
+            assert_eq!(bound.len(), 1);
+            connect(&path).expect("it answers");
+            drop(bound);
+            assert!(!path.exists());
+            assert_eq!(fs::read_dir(&directory).expect("a list").count(), 0);
+        }
     }
 
     #[test]
