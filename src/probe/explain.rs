@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 
+use rustls::AlertDescription;
+
 use super::report::{StepName, Trouble, TroubleKind};
 use super::text::printable;
 use super::tls::UNKNOWN_ISSUER;
@@ -174,11 +176,14 @@ fn handshake(error: &rustls::Error) -> Trouble {
 
 fn dtls_handshake(error: DtlsError) -> Trouble {
     let (kind, explanation) = match error {
+        DtlsError::Alert(AlertDescription::HandshakeFailure) => (
+            TroubleKind::Tls,
+            "the server refuses the handshake (HandshakeFailure): it may have no cipher suite in common with clients of today"
+                .to_owned(),
+        ),
         DtlsError::Alert(alert) => (
             TroubleKind::Tls,
-            format!(
-                "the server refuses the handshake by the alert {alert:?}: its DTLS may have no cipher suite in common with clients of today"
-            ),
+            format!("the server refuses the handshake by the alert {alert:?}"),
         ),
         DtlsError::Version => (
             TroubleKind::Tls,

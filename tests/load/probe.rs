@@ -368,7 +368,11 @@ fn a_server_that_does_not_end_a_handshake_is_told_and_does_not_hold() {
             "Nothing comes back from 127.0.0.1 over DTLS: ",
         ),
         (garbage, "tls", "who answers there does not speak DTLS"),
-        (refuses, "tls", "the alert HandshakeFailure"),
+        (
+            refuses,
+            "tls",
+            "the server refuses the handshake (HandshakeFailure)",
+        ),
     ] {
         let started = Instant::now();
         let line = format!("turns:{server}?transport=udp --timeout 1s --insecure");

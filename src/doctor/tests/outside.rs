@@ -104,6 +104,14 @@ fn a_good_verdict_is_one_line_and_its_notes_are_advice() {
         &facts,
         &loaded,
     );
+    // What works beside all that has to is no advice.
+    let mut facts = facts;
+    if let Ok(report) = &mut facts.probes[0].1 {
+        report.verdict.notes = vec!["DTLS to 192.0.2.1:5349 works as well.".into()];
+    }
+    assert!(found("probe-note", &facts, &loaded).is_empty());
+    let fine = found("probe-works", &facts, &loaded);
+    assert!(fine[0].evidence[0].contains("DTLS"), "{fine:?}");
 }
 
 #[test]

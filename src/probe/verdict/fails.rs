@@ -87,6 +87,14 @@ fn who_answers_is_wrong(findings: &Findings, all: &[&Attempt]) -> Option<Judged>
         let sentence = format!("{transport} to {server} fails: {}.", why(attempt));
         return Some((Conclusion::Tls, sentence));
     }
+    if let Some(attempt) = all.iter().copied().find(|a| a.did(StepName::Dtls)) {
+        let sentence = format!(
+            "{} speaks DTLS: {}; check the port.",
+            attempt.server,
+            why(attempt)
+        );
+        return Some((Conclusion::NotTurn, sentence));
+    }
     if let Some(attempt) = all.iter().copied().find(|a| a.did(StepName::Connect)) {
         let sentence = format!(
             "{} takes connections, but {}: check the port.",

@@ -43,6 +43,9 @@ fn attempt(way: &str, end: End) -> Attempt {
         if has_connection && name != StepName::Connect {
             step(StepName::Connect, None);
         }
+        if transport == Transport::Dtls && name != StepName::Dtls {
+            step(StepName::Dtls, None);
+        }
         step(name, failed(kind));
         return found;
     }
@@ -341,6 +344,7 @@ fn dtls_is_spare_unless_it_is_named() {
     let no_session = Fails(StepName::Dtls, Kind::NoAnswer);
     let broken = Fails(StepName::Dtls, Kind::Tls);
     let untrusted = Fails(StepName::Dtls, Kind::Certificate);
+    let no_stun = Fails(StepName::Binding, Kind::NoAnswer);
     for (ways, good, says, notes) in [
         (
             &[(UDP, Relays), (TCP, Relays), (DTLS, Relays)][..],
@@ -410,6 +414,11 @@ fn dtls_is_spare_unless_it_is_named() {
             broken,
             Conclusion::Tls,
             "DTLS to 203.0.113.5:5349 fails: the explanation.",
+        ),
+        (
+            no_stun,
+            Conclusion::NotTurn,
+            "203.0.113.5:5349 speaks DTLS: the explanation; check the port.",
         ),
         (
             untrusted,

@@ -29,7 +29,7 @@ use handshake::{Handshake, Outgoing, Progress};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DtlsError {
     /// The server gives up.
-    #[error("the server refuses by the alert {0:?}")]
+    #[error("alert {0:?}")]
     Alert(AlertDescription),
     /// A message is not what the protocol has, or not in its place.
     #[error("a message of the handshake is malformed or out of place")]
