@@ -8,6 +8,7 @@ use crate::doctor::{Facts, Finding, Opening, Outcome, Owner, Protocol, Service, 
 pub(super) fn check(facts: &Facts, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut low_ports = Vec::new();
+    let mut taken = Vec::new();
     for opening in &facts.openings {
         let holders: Vec<_> = holders(facts, opening).collect();
         let is_ours = holders.iter().any(|socket| is_uturn(socket.owner.as_ref()));
@@ -17,7 +18,18 @@ pub(super) fn check(facts: &Facts, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
         findings.push(match &opening.outcome {
             Outcome::Free => Finding::fine("port-free", format!("{} is free", name(opening))),
             Outcome::NotAllowed => continue,
-            Outcome::Taken => taken(opening, &holders, unseen),
+            Outcome::Taken => match owner(&holders) {
+                Some(ours) if is_uturn(Some(ours)) => {
+                    let (what, pid) = (name(opening), ours.pid);
+                    let sentence = format!("{what} is served by uturn (process {pid})");
+                    Finding::fine("port-served", sentence)
+                }
+                Some(owner) => {
+                    Taken::note(&mut taken, owner, opening, &holders);
+                    continue;
+                }
+                None => taken_by_somebody(opening, unseen),
+            },
             Outcome::NotHere => not_here(opening, facts),
             Outcome::Failed(why) => {
                 let sentence = format!("{} cannot be opened: {why}.", name(opening));
@@ -30,6 +42,7 @@ pub(super) fn check(facts: &Facts, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
             }
         });
     }
+    findings.extend(taken.iter().map(Taken::finding));
     findings.extend(privilege(&low_ports, &facts.service));
     findings
 }
@@ -56,54 +69,98 @@ fn is_uturn(owner: Option<&Owner>) -> bool {
     owner.is_some_and(|owner| owner.program == "uturn")
 }
 
-fn taken(opening: &Opening, holders: &[&Socket], unseen: &mut Vec<Unseen>) -> Finding {
-    let what = name(opening);
-    let mut owners: Vec<&Owner> = holders.iter().filter_map(|s| s.owner.as_ref()).collect();
-    owners.dedup();
-    if let Some(ours) = owners.iter().find(|owner| is_uturn(Some(owner))) {
-        let pid = ours.pid;
-        return Finding::fine(
-            "port-served",
-            format!("{what} is served by uturn (process {pid})"),
-        );
-    }
-    let port = opening.address.port();
-    let Some(owner) = owners.first() else {
-        unseen.push(Unseen {
-            what: format!("who has {what}"),
-            why: "this user may not see it: run `uturn doctor` as root".into(),
-        });
-        let flag = match opening.protocol {
-            Protocol::Udp => 'u',
-            Protocol::Tcp => 't',
+/// Who has it: uturn, if that is among them.
+fn owner<'a>(holders: &[&'a Socket]) -> Option<&'a Owner> {
+    let owners = || holders.iter().filter_map(|socket| socket.owner.as_ref());
+    owners()
+        .find(|owner| is_uturn(Some(owner)))
+        .or_else(|| owners().next())
+}
+
+/// What one program keeps uturn from.
+struct Taken<'a> {
+    owner: &'a Owner,
+    openings: Vec<&'a Opening>,
+    /// What it has itself.
+    held: Vec<SocketAddr>,
+}
+
+impl<'a> Taken<'a> {
+    /// Notes an address with whoever has it: a program is told of once.
+    fn note(all: &mut Vec<Self>, owner: &'a Owner, opening: &'a Opening, holders: &[&Socket]) {
+        let known = all.iter_mut().find(|taken| taken.owner == owner);
+        let taken = match known {
+            Some(taken) => taken,
+            None => {
+                all.push(Self {
+                    owner,
+                    openings: Vec::new(),
+                    held: Vec::new(),
+                });
+                all.last_mut().expect("just pushed")
+            }
         };
-        return Finding::error("port-taken", format!("{what} is taken by another program."))
-            .why("uturn would not start: it shares no port with others.")
-            .mend(format!(
-                "ss -{flag}lnp 'sport = :{port}'    (as root: shows who has it; stop that)"
-            ));
-    };
-    let (program, pid) = (&owner.program, owner.pid);
-    let finding = Finding::error(
-        "port-taken",
-        format!("{what} is taken by {program} (process {pid})."),
-    )
-    .why("uturn would not start: it shares no port with others.");
-    let finding = match (&owner.unit, program.as_str()) {
-        (Some(unit), _) => finding.mend(format!("systemctl disable --now {unit}")),
-        (None, "turnserver") => finding.mend("systemctl disable --now coturn"),
-        (None, _) => finding.mend(format!("kill {pid}    (and see what starts it)")),
-    };
-    let finding = match program.as_str() {
-        "turnserver" => {
-            finding.evidence("turnserver is coturn; `uturn import-coturn` reads its configuration")
+        taken.openings.push(opening);
+        for socket in holders {
+            if !taken.held.contains(&socket.address) {
+                taken.held.push(socket.address);
+            }
         }
-        _ => finding.mend(format!(
-            "another port in the place of {port} in the configuration"
-        )),
+    }
+
+    fn finding(&self) -> Finding {
+        let (program, pid) = (&self.owner.program, self.owner.pid);
+        let names: Vec<_> = self.openings.iter().map(|opening| name(opening)).collect();
+        let sentence = match names.as_slice() {
+            [one] => format!("{one} is taken by {program} (process {pid})."),
+            [some @ .., last] => {
+                let some = some.join(", ");
+                format!("{some} and {last} are taken by {program} (process {pid}).")
+            }
+            [] => String::new(),
+        };
+        let finding = Finding::error("port-taken", sentence).why(NOT_SHARED);
+        let finding = match (&self.owner.unit, program.as_str()) {
+            (Some(unit), _) => finding.mend(format!("systemctl disable --now {unit}")),
+            (None, "turnserver") => finding.mend("systemctl disable --now coturn"),
+            (None, _) => finding.mend(format!("kill {pid}    (and see what starts it)")),
+        };
+        let finding = match program.as_str() {
+            "turnserver" => finding
+                .evidence("turnserver is coturn; `uturn import-coturn` reads its configuration"),
+            _ => {
+                let mut ports: Vec<_> = self.openings.iter().map(|o| o.address.port()).collect();
+                ports.dedup();
+                let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+                let ports = ports.join(", ");
+                finding.mend(format!(
+                    "another port in the place of {ports} in the configuration"
+                ))
+            }
+        };
+        let held: Vec<_> = self.held.iter().map(ToString::to_string).collect();
+        finding.evidence(format!("it has {}", held.join(", ")))
+    }
+}
+
+const NOT_SHARED: &str = "uturn would not start: it shares no port with others.";
+
+fn taken_by_somebody(opening: &Opening, unseen: &mut Vec<Unseen>) -> Finding {
+    let what = name(opening);
+    unseen.push(Unseen {
+        what: format!("who has {what}"),
+        why: "this user may not see it: run `uturn doctor` as root".into(),
+    });
+    let flag = match opening.protocol {
+        Protocol::Udp => 'u',
+        Protocol::Tcp => 't',
     };
-    let shown = holders.iter().map(|socket| socket.address.to_string());
-    finding.evidence(format!("it has {}", shown.collect::<Vec<_>>().join(", ")))
+    let port = opening.address.port();
+    Finding::error("port-taken", format!("{what} is taken by another program."))
+        .why(NOT_SHARED)
+        .mend(format!(
+            "ss -{flag}lnp 'sport = :{port}'    (as root: shows who has it; stop that)"
+        ))
 }
 
 fn not_here(opening: &Opening, facts: &Facts) -> Finding {

@@ -78,6 +78,29 @@ fn a_port_is_free_or_taken_by_somebody_with_a_name() {
 }
 
 #[test]
+fn a_program_that_has_several_ports_is_told_of_once() {
+    let taken = |address: &str| opening(address, Outcome::Taken);
+    let facts = Facts {
+        openings: vec![
+            taken("0.0.0.0:3478"),
+            taken("192.0.2.7:3478"),
+            taken("0.0.0.0:5349"),
+        ],
+        sockets: vec![
+            socket("192.0.2.7:3478", "turnserver", None),
+            socket("192.0.2.7:3478", "turnserver", None),
+            socket("0.0.0.0:5349", "turnserver", None),
+        ],
+        ..Facts::default()
+    };
+    let says = "udp 0.0.0.0:3478, udp 192.0.2.7:3478 and udp 0.0.0.0:5349 are taken by turnserver (process 812).";
+    let finding = one("port-taken", Severity::Error, says, &facts, &loaded(""));
+    assert_eq!(finding.mend, ["systemctl disable --now coturn"]);
+    let seen = finding.evidence.last().expect("what it has");
+    assert_eq!(seen, "it has 192.0.2.7:3478, 0.0.0.0:5349");
+}
+
+#[test]
 fn a_port_that_a_running_uturn_has_is_fine() {
     let facts = taken_by("0.0.0.0:3478", socket("0.0.0.0:3478", "uturn", None));
     one(

@@ -183,7 +183,7 @@ AT_SERVER = {
     "coturn": Doctor(
         "port-taken",
         "error",
-        f"udp {SERVER4}:{PORT} is taken by turnserver (process ",
+        "taken by turnserver (process ",
         mend="systemctl disable --now coturn",
         listen=f"{SERVER4}:{PORT}",
         relay=SERVER4,
