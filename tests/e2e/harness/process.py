@@ -86,6 +86,11 @@ def run(command, timeout, environment=None):
     return Finished(code, output.decode(errors="replace"), time.monotonic() - started)
 
 
+def must(command, text=""):
+    """Runs a command that prepares something, with `text` as its input; that it fails is an error."""
+    subprocess.run(command, input=text, text=True, check=True)
+
+
 def end_running():
     """Kills what `run` waits for in other threads, when the whole test is to end."""
     for child in list(running):

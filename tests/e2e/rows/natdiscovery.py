@@ -7,11 +7,10 @@ of a socket and lets in what it has sent to; the other gives each destination a 
 """
 
 import re
-import subprocess
 from dataclasses import dataclass
 
 from harness.network import CLIENT4, SERVER4, SERVER4_SECOND
-from harness.process import run
+from harness.process import must, run
 from harness.report import Group, Outcome, Row
 from harness.servers import PORT, start_server
 
@@ -45,10 +44,6 @@ def setup(context):
         context.stack.callback(must, ["ip", "addr", "del", f"{address}/32", "dev", "lo"])
     must(["nft", "-f", "-"], RULES)
     context.stack.callback(must, ["nft", "delete", "table", "ip", "uturn_e2e"])
-
-
-def must(command, text=""):
-    subprocess.run(command, input=text, text=True, check=True)
 
 
 @dataclass(frozen=True)

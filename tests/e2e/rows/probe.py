@@ -5,12 +5,11 @@ are those of the clients' namespace.
 """
 
 import json
-import subprocess
 from dataclasses import dataclass, field, replace
 
 from harness import stun
 from harness.network import CLIENT4, CLIENT6, SERVER4, SERVER4_SECOND, SERVER6
-from harness.process import run, wait_until
+from harness.process import must, run, wait_until
 from harness.report import Group, Outcome, Row
 from harness.servers import PORT, SECRET, TLS_PORT, start_server, write_secret
 
@@ -97,10 +96,6 @@ def setup_coturn(context):
 
 def setup_one_address(context):
     return setup(context, second_address=False)
-
-
-def must(command, text=""):
-    subprocess.run(command, input=text, text=True, check=True)
 
 
 @dataclass(frozen=True)
